@@ -1,0 +1,13 @@
+# Everything comes from Debian packages; scripts/setup installs them.
+find_package(PkgConfig REQUIRED)
+set(SMELT_LIBRARIES "")
+foreach(package libsodium nettle libelf jansson rocksdb)
+    pkg_check_modules(${package} REQUIRED IMPORTED_TARGET ${package})
+    list(APPEND SMELT_LIBRARIES PkgConfig::${package})
+endforeach()
+list(APPEND SMELT_LIBRARIES ${CMAKE_DL_LIBS})
+find_package(Threads REQUIRED)
+list(APPEND SMELT_LIBRARIES Threads::Threads)
+if(SMELT_TESTS)
+    pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
+endif()

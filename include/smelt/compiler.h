@@ -1,0 +1,110 @@
+/* The compiler: wasm bytes in, sealed shared object in the cache out.
+ *
+ *     struct smelt_compiler_options options = {.cache = cache, .schedule = schedule};
+ *     smelt_compiler_create(&options, &compiler, &err);
+ *     smelt_compile(compiler, wasm, NULL, &artefact, &err);
+ *     smelt_compiler_destroy(compiler);
+ *
+ * Acceptance is a pure function of the bytes, the profile and the policy: the same module is
+ * accepted or refused (200s, with offset and reason) on every machine. Missing tools, full disks
+ * and time-outs are 400s and never a refusal. A compiler may be used by several threads at once. */
+#ifndef SMELT_COMPILER_H
+#define SMELT_COMPILER_H
+
+#include <smelt/bytes.h>
+#include <smelt/cache.h>
+#include <smelt/export.h>
+#include <smelt/host.h>
+#include <smelt/schedule.h>
+#include <smelt/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum smelt_tier {
+    SMELT_TIER_BASELINE = 0 /* explicit bounds checks; fuel exact at every trap */
+};
+
+enum smelt_float_policy {
+    SMELT_FLOAT_FORBID = 0,       /* a module with any float type or instruction is refused */
+    SMELT_FLOAT_CANONICAL_NAN = 1 /* every float result that is a NaN becomes the canonical NaN */
+};
+
+struct smelt_compiler_options {
+    struct smelt_cache *cache;             /* borrowed, required */
+    const struct smelt_schedule *schedule; /* borrowed, required */
+    const struct smelt_profile *profile;   /* borrowed; NULL: smelt_profile_engine */
+    enum smelt_tier tier;
+    enum smelt_float_policy floats;
+    bool allows_any_import;  /* compile modules for other hosts; the result cannot be deployed */
+    const char *clang_path;  /* NULL: $SMELT_CLANG, else the newest supported in $PATH */
+    const char *wasm2c_path; /* NULL: $SMELT_WASM2C, else wasm2c in $PATH */
+    /* Called with one line for things worth an operator's eye (a quarantined entry …); may be NULL.
+     */
+    void (*warn)(void *context, const char *line);
+    void *warn_context;
+};
+
+struct smelt_compiler;
+
+SMELT_API enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *options,
+                                                  struct smelt_compiler **out,
+                                                  struct smelt_error *err) SMELT_WARN_UNUSED;
+SMELT_API void smelt_compiler_destroy(struct smelt_compiler *compiler);
+
+/* Wall-clock time per stage, nanoseconds. Stages that did not run are 0. */
+struct smelt_compile_timings {
+    uint64_t decode; /* decode, validate and gate */
+    uint64_t instrument;
+    uint64_t wasm2c;
+    uint64_t lower;
+    uint64_t clang;   /* compile and link */
+    uint64_t publish; /* audit, seal and publish */
+};
+
+#define SMELT_PATH_BYTES 4096
+
+struct smelt_artefact {
+    struct smelt_hash module_hash;
+    struct smelt_hash key;
+    char path[SMELT_PATH_BYTES]; /* of the .so in the cache */
+    uint64_t size;               /* bytes of the .so */
+    bool is_cached;              /* it was there already: no tool ran */
+    struct smelt_compile_timings timings;
+};
+
+/* Optional by-products. Set a pointer to receive it; the buffers are replaced. Asking for one
+ * forces the stages that make it to run even when the artefact is cached. */
+struct smelt_compile_products {
+    struct smelt_buf *instrumented_wasm;
+    struct smelt_buf *lowered_c;
+};
+
+SMELT_API enum smelt_status smelt_compile(struct smelt_compiler *compiler, struct smelt_slice wasm,
+                                          const struct smelt_compile_products *products,
+                                          struct smelt_artefact *out,
+                                          struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* Text format to binary through wabt's wat2wasm. MODULE_TEXT with its first message on bad text. */
+SMELT_API enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct smelt_buf *wasm,
+                                              struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* Where an engine gets native code from. `open` yields a read-only descriptor of verified bytes
+ * (a sealed memory file) that the caller closes. `wasm` is the contract's code. */
+struct smelt_artefact_source {
+    enum smelt_status (*open)(void *context, const struct smelt_hash *module_hash,
+                              struct smelt_slice wasm, int *fd, struct smelt_hash *key,
+                              struct smelt_error *err);
+    void *context;
+};
+
+/* A source that looks in the compiler's cache and compiles what is missing. Valid while the
+ * compiler lives. */
+SMELT_API struct smelt_artefact_source smelt_compiler_source(struct smelt_compiler *compiler);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

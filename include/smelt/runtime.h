@@ -1,0 +1,188 @@
+/* The runtime: deploy and call contracts over a store, one transaction at a time.
+ *
+ *     struct smelt_engine_options options = {
+ *         .store = store, .schedule = schedule, .source = smelt_compiler_source(compiler)};
+ *     smelt_engine_create(&options, &engine, &err);
+ *     smelt_deploy(engine, &transaction, wasm, &receipt, &err);
+ *     smelt_call(engine, &transaction, &address, "increment", NULL, 0, &receipt, &err);
+ *     smelt_receipt_destroy(receipt);
+ *     smelt_engine_destroy(engine);
+ *
+ * A status tells whether the transaction could be executed at all; the receipt's outcome tells what
+ * the contract did. Effects are written, in one atomic batch, only when the outermost call
+ * returned. An engine executes one transaction at a time; guard it by a lock when several threads
+ * share it. */
+#ifndef SMELT_RUNTIME_H
+#define SMELT_RUNTIME_H
+
+#include <smelt/bytes.h>
+#include <smelt/compiler.h>
+#include <smelt/export.h>
+#include <smelt/host.h>
+#include <smelt/schedule.h>
+#include <smelt/status.h>
+#include <smelt/store.h>
+#include <smelt/trap.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SMELT_FUEL_DEFAULT UINT64_C(1000000000)
+#define SMELT_FUEL_MAX     INT64_MAX
+
+struct smelt_engine;
+
+struct smelt_engine_options {
+    struct smelt_store *store; /* borrowed, required */
+    const struct smelt_schedule
+        *schedule;                       /* borrowed, required; the one modules are compiled with */
+    struct smelt_artefact_source source; /* required */
+    const struct smelt_profile *profile; /* borrowed; NULL: smelt_profile_engine */
+    const smelt_host_fn *handlers; /* one per row of the profile; NULL only with the built-in one */
+};
+
+/* Checks that the store belongs to this profile and schedule, or records them in a new store.
+ * STATE_MISMATCH otherwise. */
+SMELT_API enum smelt_status smelt_engine_create(const struct smelt_engine_options *options,
+                                                struct smelt_engine **out,
+                                                struct smelt_error *err) SMELT_WARN_UNUSED;
+SMELT_API void smelt_engine_destroy(struct smelt_engine *engine);
+
+/* A typed value; i32 and f32 in the low 32 bits, floats as their bits. */
+struct smelt_value {
+    enum smelt_valtype type;
+    uint64_t bits;
+};
+
+/* "i32:5", "i64:-7", "i32:0xff". Values outside the type's signed and unsigned ranges are refused.
+ */
+SMELT_API bool smelt_value_parse(const char *text, struct smelt_value *out);
+/* Integers print as signed decimal, floats as hex bits ("f64:0x7ff8000000000000"). */
+#define SMELT_VALUE_TEXT_BYTES 32
+SMELT_API void smelt_value_format(struct smelt_value value, char *out);
+
+struct smelt_transaction {
+    struct smelt_address from; /* signer and outermost caller */
+    struct smelt_u128 value;   /* moved to the contract before it runs */
+    struct smelt_slice input;
+    uint64_t fuel_limit; /* 0: SMELT_FUEL_DEFAULT; at most SMELT_FUEL_MAX */
+    uint64_t block_number;
+    uint64_t block_timestamp; /* seconds */
+    bool is_static;           /* calls only: effects trap, nothing is written */
+};
+
+enum smelt_outcome_kind {
+    SMELT_OUTCOME_RETURNED = 0,
+    SMELT_OUTCOME_REVERTED = 1,
+    SMELT_OUTCOME_TRAPPED = 2,
+    SMELT_OUTCOME_OUT_OF_FUEL = 3
+};
+
+/* "What did the contract do?" Deterministic: equal on every machine. */
+struct smelt_outcome {
+    enum smelt_outcome_kind kind;
+    enum smelt_trap trap;             /* NONE unless trapped */
+    enum smelt_host_error host_error; /* NONE unless trap is HOST_ERROR */
+};
+
+SMELT_API const char *smelt_outcome_name(enum smelt_outcome_kind kind);
+
+struct smelt_event {
+    struct smelt_address address; /* contract that emitted it */
+    struct smelt_slice topic;
+    struct smelt_slice data;
+};
+
+/* Where a trap happened: in the innermost frame that trapped. */
+struct smelt_location {
+    bool is_known;               /* false unless the outcome is a trap inside contract code */
+    struct smelt_slice function; /* export or debug name, else "func[N]"; UTF-8 */
+    uint32_t func_index;
+    uint32_t offset; /* bytes from the start of the deployed module to the instruction */
+};
+
+struct smelt_receipt {
+    struct smelt_outcome outcome;
+    uint64_t fuel_used;
+    uint64_t fuel_limit;
+    const struct smelt_value *results;
+    size_t result_count;
+    struct smelt_slice return_data; /* or the revert data */
+    const struct smelt_event *events;
+    size_t event_count;
+    uint64_t write_count;         /* storage keys that were written or deleted */
+    struct smelt_address address; /* the contract; a new one after a deploy */
+    struct smelt_hash module_hash;
+    struct smelt_hash artefact_key;
+    struct smelt_location location;
+    uint64_t load_ns;    /* time to get the artefact (verify, load, or compile) */
+    uint64_t execute_ns; /* time in the contract and its host functions */
+    uint64_t commit_ns;  /* time in the store's write */
+};
+
+SMELT_API void smelt_receipt_destroy(struct smelt_receipt *receipt);
+
+/* Creates a contract at the address derived from (from, nonce of from) and runs its init export
+ * when there is one. The module goes through the source, so refusals are 200s and leave no trace. A
+ * failed init gives a receipt with that outcome, and no contract. */
+SMELT_API enum smelt_status smelt_deploy(struct smelt_engine *engine,
+                                         const struct smelt_transaction *transaction,
+                                         struct smelt_slice wasm, struct smelt_receipt **out,
+                                         struct smelt_error *err) SMELT_WARN_UNUSED;
+
+SMELT_API enum smelt_status smelt_call(struct smelt_engine *engine,
+                                       const struct smelt_transaction *transaction,
+                                       const struct smelt_address *address, const char *function,
+                                       const struct smelt_value *arguments, size_t argument_count,
+                                       struct smelt_receipt **out,
+                                       struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* BLAKE2b-256("smelt.address.v1" ‖ deployer ‖ nonce as 8 bytes little-endian). */
+SMELT_API void smelt_contract_address(const struct smelt_address *deployer, uint64_t nonce,
+                                      struct smelt_address *out);
+
+struct smelt_account {
+    struct smelt_u128 balance;
+    uint64_t nonce; /* successful transactions sent */
+    bool is_contract;
+    struct smelt_hash code_hash; /* zeroes unless is_contract */
+};
+
+/* A missing account reads as all zeroes. */
+SMELT_API enum smelt_status smelt_account_get(struct smelt_store *store,
+                                              const struct smelt_address *address,
+                                              struct smelt_account *out,
+                                              struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* Adds to a balance (genesis, faucets). BALANCE_OVERFLOW past 2^128 - 1. */
+SMELT_API enum smelt_status smelt_account_fund(struct smelt_store *store,
+                                               const struct smelt_address *address,
+                                               struct smelt_u128 amount,
+                                               struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* Walks the state in ascending key order: an account, then its storage. Either function may be
+ * NULL. Return false to stop. */
+struct smelt_state_visitor {
+    bool (*account)(void *context, const struct smelt_address *address,
+                    const struct smelt_account *account);
+    bool (*storage)(void *context, const struct smelt_address *address, struct smelt_slice key,
+                    struct smelt_slice value);
+    void *context;
+};
+SMELT_API enum smelt_status smelt_state_visit(struct smelt_store *store,
+                                              const struct smelt_state_visitor *visitor,
+                                              struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* What a state was created with: read it before creating an engine over an existing store. Copies
+ * the profile's name and the schedule's TOML text; `*found` is false in a new store. */
+SMELT_API enum smelt_status smelt_state_describe(struct smelt_store *store,
+                                                 struct smelt_buf *profile_name,
+                                                 struct smelt_buf *schedule_text, bool *found,
+                                                 struct smelt_error *err) SMELT_WARN_UNUSED;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

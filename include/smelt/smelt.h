@@ -1,0 +1,16 @@
+/* The whole public interface of smelt. */
+#ifndef SMELT_SMELT_H
+#define SMELT_SMELT_H
+
+#include <smelt/bytes.h>
+#include <smelt/cache.h>
+#include <smelt/compiler.h>
+#include <smelt/export.h>
+#include <smelt/host.h>
+#include <smelt/runtime.h>
+#include <smelt/schedule.h>
+#include <smelt/status.h>
+#include <smelt/store.h>
+#include <smelt/version.h>
+
+#endif
