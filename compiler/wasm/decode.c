@@ -8,7 +8,6 @@
 #include "base/status.h"
 #include "compiler/wasm/read.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -470,7 +469,7 @@ static enum smelt_status read_tables(struct decoder *decoder)
     enum smelt_status status;
     SMELT_TRY(sm_wasm_read_count(cursor, 3, UINT32_MAX, "tables", &count, decoder->err));
     for (uint32_t i = 0; i < count; i++) {
-        if (*cursor->at == 0x40) {
+        if (cursor->at < cursor->end && *cursor->at == 0x40) {
             return sm_wasm_fail_feature(cursor, cursor->at, decoder->err,
                                         "typed function references", "a table's initial value");
         }
@@ -500,7 +499,7 @@ static enum smelt_status read_globals(struct decoder *decoder)
     struct sm_wasm_global *globals;
     uint32_t count;
     enum smelt_status status;
-    SMELT_TRY(sm_wasm_read_count(cursor, 4, SM_WASM_GLOBALS_MAX, "globals", &count, decoder->err));
+    SMELT_TRY(sm_wasm_read_count(cursor, 3, SM_WASM_GLOBALS_MAX, "globals", &count, decoder->err));
     globals = (struct sm_wasm_global *)sm_arena_grow(
         decoder->arena, module->globals, module->global_count, module->global_count + count,
         sizeof(*globals));
@@ -597,8 +596,7 @@ static enum smelt_status read_items(struct decoder *decoder, bool has_expression
     struct sm_wasm_module *module = decoder->module;
     struct sm_wasm_cursor *cursor = &decoder->cursor;
     enum smelt_status status;
-    SMELT_TRY(sm_wasm_read_count(cursor, has_expressions ? 2 : 1,
-                                 SM_WASM_ITEMS_MAX - decoder->item_count, "elements",
+    SMELT_TRY(sm_wasm_read_count(cursor, 1, SM_WASM_ITEMS_MAX - decoder->item_count, "elements",
                                  &elem->item_count, decoder->err));
     decoder->item_count += elem->item_count;
     elem->items = (struct sm_wasm_const *)allocate(decoder, elem->item_count, sizeof(*elem->items));

@@ -13,7 +13,6 @@
 #include "base/status.h"
 #include "compiler/wasm/read.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
