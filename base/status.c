@@ -33,6 +33,9 @@ static void make_printable(char *text)
 }
 
 static void fill(struct smelt_error *err, enum smelt_status status, const char *where,
+                 const char *format, va_list args) SMELT_PRINTF(4, 0);
+
+static void fill(struct smelt_error *err, enum smelt_status status, const char *where,
                  const char *format, va_list args)
 {
     memset(err, 0, sizeof(*err));
