@@ -40,7 +40,8 @@ enum smelt_valtype {
 
 /* How one parameter of a row appears in the wasm signature, and what the dispatcher checks. */
 enum smelt_param_kind {
-    SMELT_PARAM_I32 = 1,      /* i32; arg.value */
+    SMELT_PARAM_END = 0,      /* closes the list */
+    SMELT_PARAM_I32,          /* i32; arg.value */
     SMELT_PARAM_I64,          /* i64; arg.value */
     SMELT_PARAM_INPUT,        /* i32 pointer, i32 length; the host reads arg.data[0 .. arg.size) */
     SMELT_PARAM_INPUT_FIXED,  /* i32 pointer; the host reads `size` bytes */
@@ -66,9 +67,8 @@ struct smelt_host_function {
     const char *name;   /* import name */
     const char *brief;  /* one line for the reference page */
     enum smelt_valtype result;
-    uint32_t flags; /* enum smelt_host_flags */
-    uint32_t param_count;
-    struct smelt_host_param params[SMELT_HOST_PARAMS_MAX];
+    uint32_t flags;                                            /* enum smelt_host_flags */
+    struct smelt_host_param params[SMELT_HOST_PARAMS_MAX + 1]; /* up to SMELT_PARAM_END */
 };
 
 struct smelt_profile {

@@ -1,0 +1,108 @@
+/* Native code: load an artefact, make an instance of it, run its functions, and get out of them
+ * again.
+ *
+ *     sm_exec_load       verified descriptor -> dlopen -> descriptor check          module
+ * (counted) sm_exec_create     linear memory, table, globals, guest stack activation sm_exec_start
+ * active segments; may trap sm_exec_invoke     one exported function, on the guest stack
+ *     sm_exec_destroy
+ *
+ * An activation is one frame of a transaction: an instance, its fuel, its stack. It belongs to one
+ * thread at a time. Host functions are reached through one callback, so exec knows neither profiles
+ * nor state:
+ *
+ *     guest code --services.host_call--> exec --host.call--> (runtime) --returns--> exec --> guest
+ * code
+ *                                                                \--SM_EXEC_STOP--> leaves the
+ * activation
+ *
+ * A host call may invoke another export of its own activation (`allocate`): invocations of one
+ * activation nest on its guest stack, each with a way out of its own. It may also run another
+ * activation, which has its own stack. Leaving crosses generated code only: C frames of the host
+ * always return normally. */
+#ifndef SM_EXEC_EXEC_H
+#define SM_EXEC_EXEC_H
+
+#include "hostabi/guest/smelt_abi.h"
+
+#include <smelt/bytes.h>
+#include <smelt/status.h>
+#include <smelt/trap.h>
+
+/* ---- modules ------------------------------------------------------------------------------ */
+
+struct sm_exec_module;
+
+/* Maps the shared object behind `fd` (borrowed; through /proc/self/fd) with RTLD_NOW | RTLD_LOCAL
+ * and checks its descriptor: ABI version, size, artefact key, module hash, and that every count and
+ * offset is sane. ARTEFACT_MISMATCH names the field. The result has one reference. */
+enum smelt_status sm_exec_load(int fd, const struct smelt_hash *artefact_key,
+                               const struct smelt_hash *module_hash, struct sm_exec_module **out,
+                               struct smelt_error *err);
+void sm_exec_acquire(struct sm_exec_module *module);
+void sm_exec_release(struct sm_exec_module *module); /* NULL is fine; the last one unmaps */
+const struct sm_descriptor *sm_exec_descriptor(const struct sm_exec_module *module);
+
+/* Export by name, NULL when there is none. */
+const struct sm_export *sm_exec_find_export(const struct sm_exec_module *module,
+                                            struct smelt_slice name);
+/* Function whose code holds `offset`, NULL when none does. */
+const struct sm_function *sm_exec_find_function(const struct sm_exec_module *module,
+                                                uint32_t offset);
+
+/* ---- activations -------------------------------------------------------------------------- */
+
+struct sm_activation;
+
+enum sm_exec_action { SM_EXEC_CONTINUE = 0, SM_EXEC_STOP = 1 };
+
+struct sm_exec_host {
+    /* Import number `import` was called; arguments in and results out through `slots`. Runs on the
+     * guest stack. STOP leaves the innermost invocation with end SM_EXEC_STOPPED. */
+    enum sm_exec_action (*call)(void *context, struct sm_activation *activation, uint32_t import,
+                                uint64_t *slots);
+    void *context;
+};
+
+enum sm_exec_end {
+    SM_EXEC_RETURNED,
+    SM_EXEC_TRAPPED,     /* `trap` and `offset` say how and where */
+    SM_EXEC_OUT_OF_FUEL, /* fuel left is reported as 0 */
+    SM_EXEC_STOPPED      /* by the host callback, which knows why */
+};
+
+struct sm_exec_result {
+    enum sm_exec_end end;
+    enum smelt_trap trap;
+    bool has_offset;
+    uint32_t offset; /* of the trapping instruction, or of the host call that stopped */
+};
+
+/* Memory and stack are fresh and zeroed: nothing of another activation is visible.
+ * `host_stack_bytes` of native stack are added for host functions. NO_MEMORY when the machine
+ * cannot give address space. */
+enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_exec_host *host,
+                                 uint64_t fuel, struct sm_activation **out,
+                                 struct smelt_error *err);
+void sm_exec_destroy(struct sm_activation *activation);
+
+/* Applies active element segments, then active data segments, in order (core 2.0, section 4.5.4): a
+ * segment that does not fit traps with TABLE_OUT_OF_BOUNDS or MEMORY_OUT_OF_BOUNDS. Call once,
+ * before the first invocation. */
+void sm_exec_start(struct sm_activation *activation, struct sm_exec_result *result);
+
+/* Runs an export: `slots` has room for max(params, results, 1). Checks the entry's stack weight
+ * first (trap stack_overflow), and at the end turns negative fuel into OUT_OF_FUEL whatever else
+ * happened. Sets the floating point environment to the default (round to nearest, no flush to zero,
+ * exceptions masked) and restores the caller's. */
+void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *export_,
+                    uint64_t *slots, struct sm_exec_result *result);
+
+/* For host functions. Fuel is never negative while the host callback runs. */
+uint64_t sm_exec_fuel(const struct sm_activation *activation);
+void sm_exec_set_fuel(struct sm_activation *activation, uint64_t fuel);
+const struct sm_exec_module *sm_exec_module_of(const struct sm_activation *activation);
+/* Memory of the instance now; NULL data and size 0 without memory. Valid until guest code runs
+ * again. */
+uint8_t *sm_exec_memory(const struct sm_activation *activation, uint64_t *size);
+
+#endif
