@@ -36,11 +36,15 @@
 #include <limits.h>
 #include <rocksdb/c.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define WHERE "store"
 
 #define MIB ((size_t)1024 * 1024)
+
+/* Free space that creating a database asks for; it uses about a quarter. */
+#define CREATION_BYTES MIB
 
 /* RocksDB insists on a family of its own; it stays empty. On disk: names and their order. */
 static const char *const family_names[] = {"default",  "state",  "code",
@@ -353,6 +357,23 @@ static enum smelt_status create_directory(const char *directory, struct smelt_er
     return status;
 }
 
+/* Debian's RocksDB is built with assertions, and one of them ends the process when the disk fills
+ * up while a database is created. */
+static enum smelt_status check_space(const char *directory, struct smelt_error *err)
+{
+    struct statvfs info;
+    if (statvfs(directory, &info) != 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE,
+                                  "cannot ask for the free space of %s", directory);
+    }
+    if (info.f_frsize != 0 && info.f_bavail < CREATION_BYTES / info.f_frsize) {
+        return sm_error_set(err, SMELT_STATUS_NO_SPACE, WHERE,
+                            "a new state in %s needs %zu bytes of free space", directory,
+                            CREATION_BYTES);
+    }
+    return SMELT_STATUS_OK;
+}
+
 static enum smelt_status prepare_directory(const char *directory, bool must_exist, bool *is_new,
                                            struct smelt_error *err)
 {
@@ -371,13 +392,12 @@ static enum smelt_status prepare_directory(const char *directory, bool must_exis
                             directory);
     }
     if (kind == DIRECTORY_MISSING) {
-        return create_directory(directory, err);
+        status = create_directory(directory, err);
+    } else if (access(directory, W_OK | X_OK) != 0) {
+        status =
+            sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s", directory);
     }
-    if (access(directory, W_OK | X_OK) != 0) {
-        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s",
-                                  directory);
-    }
-    return SMELT_STATUS_OK;
+    return status == SMELT_STATUS_OK && *is_new ? check_space(directory, err) : status;
 }
 
 /* Opening. */
