@@ -3,17 +3,19 @@
  *
  * What stands in a directory, and what opening makes of it:
  *
- *   missing, or empty                      new: created, unless it must exist
- *   remains of a creation that was         new: creation starts again
- *     killed before there was a database
- *   a database, some families missing,     the same, a little later: finished
- *     all empty
- *   a database with our families and a     a state
+ *   missing, or empty                          new: created, unless it must exist
+ *   remains of a creation that was killed      new: creation starts again
+ *     before there was a database
+ *   a database without format mark and         the same, a little later: finished
+ *     data, some of our families missing
+ *   a database with our families and a         a state
  *     format that we know
- *   anything else                          STORE_CORRUPT, left as it is
+ *   anything else                              STORE_CORRUPT, left as it is
  *
  * A new database is a state once META "format" is written; families are created before that, one by
- * one, so the intermediate stages above are the only ones.
+ * one, so the stages above are the only ones. "Left as it is" takes two looks before RocksDB may
+ * write: at the directory (`inspect_directory`) and, read-only, at the database (`look`). Without
+ * the second one RocksDB would remove data files that a damaged MANIFEST no longer names.
  *
  * Durability: every batch is one synced record of the write-ahead log. After a crash, an incomplete
  * record at the log's end is a batch whose write never returned, and is dropped; damage anywhere
@@ -36,11 +38,20 @@
 #include <limits.h>
 #include <rocksdb/c.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define WHERE "store"
 
 #define MIB ((size_t)1024 * 1024)
+
+/* Free space that creating a database asks for; it uses about a quarter. */
+#define CREATION_BYTES MIB
+
+/* The mark in META: a number of 4 bytes. */
+#define FORMAT_KEY   "format"
+#define FORMAT_BYTES 4
 
 /* RocksDB insists on a family of its own; it stays empty. On disk: names and their order. */
 static const char *const family_names[] = {"default",  "state",  "code",
@@ -139,27 +150,6 @@ static enum smelt_status not_a_state(const char *directory, const char *what,
 }
 
 /* The operations. */
-
-/* Copes with a half-opened store. */
-static void rocksdb_store_close(void *impl)
-{
-    struct rocksdb_store *store = (struct rocksdb_store *)impl;
-    for (size_t i = 0; i < FAMILY_COUNT; i++) {
-        if (store->families[i] != NULL) {
-            rocksdb_column_family_handle_destroy(store->families[i]);
-        }
-    }
-    if (store->db != NULL) {
-        rocksdb_close(store->db);
-    }
-    if (store->options != NULL) {
-        rocksdb_options_destroy(store->options);
-        rocksdb_readoptions_destroy(store->newest);
-        rocksdb_writeoptions_destroy(store->synced);
-    }
-    sm_free(store->directory);
-    sm_free(store);
-}
 
 static enum smelt_status rocksdb_store_snapshot(void *impl, void **snapshot,
                                                 struct smelt_error *err)
@@ -282,6 +272,12 @@ enum directory_kind {
     DIRECTORY_FOREIGN
 };
 
+struct directory {
+    enum directory_kind kind;
+    bool has_tables; /* data files, whether the database knows them or not */
+    bool has_log;    /* a write-ahead log that is not empty */
+};
+
 /* Files that RocksDB writes before CURRENT makes the directory a database. */
 static bool is_creation_remains(const char *name)
 {
@@ -299,35 +295,47 @@ static bool is_creation_remains(const char *name)
     return false;
 }
 
-static enum smelt_status inspect_directory(const char *directory, enum directory_kind *kind,
+static void note_file(struct directory *found, int directory_fd, const char *name)
+{
+    struct stat info;
+    if (strcmp(name, "CURRENT") == 0) {
+        found->kind = DIRECTORY_DATABASE;
+    } else if (found->kind == DIRECTORY_FRESH && !is_creation_remains(name)) {
+        found->kind = DIRECTORY_FOREIGN;
+    }
+    if (ends_with(name, ".sst")) {
+        found->has_tables = true;
+    }
+    if (ends_with(name, ".log") && fstatat(directory_fd, name, &info, 0) == 0 &&
+        info.st_size != 0) {
+        found->has_log = true;
+    }
+}
+
+static enum smelt_status inspect_directory(const char *path, struct directory *found,
                                            struct smelt_error *err)
 {
-    *kind = DIRECTORY_MISSING;
-    DIR *stream = opendir(directory);
+    *found = (struct directory){.kind = DIRECTORY_MISSING};
+    DIR *stream = opendir(path);
     if (stream == NULL && errno == ENOENT) {
         return SMELT_STATUS_OK;
     }
     if (stream == NULL) {
         return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot read directory %s",
-                                  directory);
+                                  path);
     }
-    *kind = DIRECTORY_FRESH;
+    found->kind = DIRECTORY_FRESH;
     const struct dirent *file;
     while (errno = 0, (file = readdir(stream)) != NULL) {
-        if (strcmp(file->d_name, "CURRENT") == 0) {
-            *kind = DIRECTORY_DATABASE;
-            break;
-        }
-        if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0 &&
-            !is_creation_remains(file->d_name)) {
-            *kind = DIRECTORY_FOREIGN;
+        if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0) {
+            note_file(found, dirfd(stream), file->d_name);
         }
     }
     int read_errno = errno;
     (void)closedir(stream);
-    if (file == NULL && read_errno != 0) {
+    if (read_errno != 0) {
         return sm_error_set_errno(err, SMELT_STATUS_IO, read_errno, WHERE,
-                                  "cannot read directory %s", directory);
+                                  "cannot read directory %s", path);
     }
     return SMELT_STATUS_OK;
 }
@@ -353,31 +361,45 @@ static enum smelt_status create_directory(const char *directory, struct smelt_er
     return status;
 }
 
-static enum smelt_status prepare_directory(const char *directory, bool must_exist, bool *is_new,
-                                           struct smelt_error *err)
+/* Debian's RocksDB is built with assertions, and one of them ends the process when the disk fills
+ * up while a database is created. */
+static enum smelt_status check_space(const char *directory, struct smelt_error *err)
 {
-    enum directory_kind kind;
-    enum smelt_status status = inspect_directory(directory, &kind, err);
+    struct statvfs info;
+    if (statvfs(directory, &info) != 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE,
+                                  "cannot ask for the free space of %s", directory);
+    }
+    if (info.f_frsize != 0 && info.f_bavail < CREATION_BYTES / info.f_frsize) {
+        return sm_error_set(err, SMELT_STATUS_NO_SPACE, WHERE,
+                            "a new state in %s needs %zu bytes of free space", directory,
+                            CREATION_BYTES);
+    }
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status prepare_directory(const char *path, bool must_exist,
+                                           struct directory *found, struct smelt_error *err)
+{
+    enum smelt_status status = inspect_directory(path, found, err);
     if (status != SMELT_STATUS_OK) {
         return status;
     }
-    *is_new = kind == DIRECTORY_MISSING || kind == DIRECTORY_FRESH;
-    if (kind == DIRECTORY_FOREIGN) {
-        return not_a_state(directory, "it has other files and no CURRENT", err);
+    bool is_new = found->kind == DIRECTORY_MISSING || found->kind == DIRECTORY_FRESH;
+    if (found->kind == DIRECTORY_FOREIGN) {
+        return not_a_state(path, "it has other files and no CURRENT", err);
     }
-    if (*is_new && must_exist) {
+    if (is_new && must_exist) {
         return sm_error_set(err, SMELT_STATUS_NOT_FOUND, WHERE,
                             "there is no state in %s: deploy a contract or fund an account first",
-                            directory);
+                            path);
     }
-    if (kind == DIRECTORY_MISSING) {
-        return create_directory(directory, err);
+    if (found->kind == DIRECTORY_MISSING) {
+        status = create_directory(path, err);
+    } else if (access(path, W_OK | X_OK) != 0) {
+        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s", path);
     }
-    if (access(directory, W_OK | X_OK) != 0) {
-        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s",
-                                  directory);
-    }
-    return SMELT_STATUS_OK;
+    return status == SMELT_STATUS_OK && is_new ? check_space(path, err) : status;
 }
 
 /* Opening. */
@@ -413,121 +435,77 @@ static rocksdb_options_t *make_options(void)
     return options;
 }
 
-static char *open_families(struct rocksdb_store *store, bool may_create)
+/* The result is RocksDB's text, NULL when the store is open. */
+static char *open_families(struct rocksdb_store *store, bool may_write, bool may_create)
 {
+    char *text = NULL;
     const rocksdb_options_t *options[FAMILY_COUNT];
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
         options[i] = store->options;
     }
     rocksdb_options_set_create_if_missing(store->options, may_create);
     rocksdb_options_set_create_missing_column_families(store->options, may_create);
-    char *text = NULL;
-    store->db = rocksdb_open_column_families(store->options, store->directory, FAMILY_COUNT,
-                                             family_names, options, store->families, &text);
+    store->db =
+        may_write ? rocksdb_open_column_families(store->options, store->directory, FAMILY_COUNT,
+                                                 family_names, options, store->families, &text)
+                  : rocksdb_open_for_read_only_column_families(store->options, store->directory,
+                                                               FAMILY_COUNT, family_names, options,
+                                                               store->families, 0, &text);
     return text;
 }
 
-static enum smelt_status check_is_empty(const struct rocksdb_store *store, rocksdb_t *db,
-                                        rocksdb_column_family_handle_t *family,
-                                        struct smelt_error *err)
+static void close_families(struct rocksdb_store *store)
 {
-    char *text = NULL;
-    rocksdb_iterator_t *at = rocksdb_create_iterator_cf(db, store->newest, family);
-    rocksdb_iter_seek_to_first(at);
-    bool is_empty = !rocksdb_iter_valid(at);
-    rocksdb_iter_get_error(at, &text);
-    rocksdb_iter_destroy(at);
-    enum smelt_status status = check(store, text, "read", err);
-    if (status == SMELT_STATUS_OK && !is_empty) {
-        status = not_a_state(store->directory, "it is a database without a format mark", err);
-    }
-    return status;
-}
-
-/* A database that lacks families of ours is an unfinished creation if it is empty, and somebody
- * else's otherwise. Reads only. */
-static enum smelt_status check_is_unfinished(const struct rocksdb_store *store,
-                                             struct smelt_error *err)
-{
-    size_t count = 0;
-    rocksdb_t *db = NULL;
-    rocksdb_column_family_handle_t *families[FAMILY_COUNT] = {0};
-    const rocksdb_options_t *options[FAMILY_COUNT];
-    char *text = NULL;
-    enum smelt_status status = SMELT_STATUS_OK;
-    char **names = rocksdb_list_column_families(store->options, store->directory, &count, &text);
-    SMELT_TRY(check(store, text, "open", err));
-    if (count > FAMILY_COUNT) {
-        status = not_a_state(store->directory, "it is another program's database", err);
-        goto cleanup;
-    }
-    for (size_t i = 0; i < count; i++) {
-        options[i] = store->options;
-    }
-    db = rocksdb_open_for_read_only_column_families(store->options, store->directory, (int)count,
-                                                    (const char *const *)names, options, families,
-                                                    0, &text);
-    SMELT_TRY(check(store, text, "open", err));
-    for (size_t i = 0; i < count; i++) {
-        SMELT_TRY(check_is_empty(store, db, families[i], err));
-    }
-cleanup:
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
-        if (families[i] != NULL) {
-            rocksdb_column_family_handle_destroy(families[i]);
+        if (store->families[i] != NULL) {
+            rocksdb_column_family_handle_destroy(store->families[i]);
+            store->families[i] = NULL;
         }
     }
-    if (db != NULL) {
-        rocksdb_close(db);
+    if (store->db != NULL) {
+        rocksdb_close(store->db);
+        store->db = NULL;
     }
-    if (names != NULL) {
-        rocksdb_list_column_families_destroy(names, count);
-    }
-    return status;
 }
 
-static enum smelt_status open_database(struct rocksdb_store *store, bool is_new,
-                                       struct smelt_error *err)
+static enum smelt_status has_data(const struct rocksdb_store *store, bool *out,
+                                  struct smelt_error *err)
 {
-    char *text = open_families(store, is_new);
-    if (text != NULL && starts_with(text, "Invalid argument: Column family not found")) {
-        rocksdb_free(text);
-        enum smelt_status status = check_is_unfinished(store, err);
-        if (status != SMELT_STATUS_OK) {
-            return status;
-        }
-        text = open_families(store, true);
+    char *text = NULL;
+    *out = false;
+    for (size_t i = 0; i < FAMILY_COUNT && text == NULL && !*out; i++) {
+        rocksdb_iterator_t *at =
+            rocksdb_create_iterator_cf(store->db, store->newest, store->families[i]);
+        rocksdb_iter_seek_to_first(at);
+        *out = rocksdb_iter_valid(at);
+        rocksdb_iter_get_error(at, &text);
+        rocksdb_iter_destroy(at);
     }
-    if (text != NULL && starts_with(text, "Invalid argument: Column families not opened")) {
-        rocksdb_free(text);
-        return not_a_state(store->directory, "it is another program's database", err);
-    }
-    return check(store, text, "open", err);
+    return check(store, text, "read", err);
 }
 
-/* Marks a new state; refuses a format of another version and a database of somebody else. */
-static enum smelt_status check_format(struct rocksdb_store *store, struct smelt_error *err)
+/* Refuses another format, and a database that has no mark but data. */
+static enum smelt_status check_format(const struct rocksdb_store *store,
+                                      const struct directory *directory, bool *is_marked,
+                                      struct smelt_error *err)
 {
-    static const char format_key[] = "format";
-    struct smelt_slice key = sm_slice(format_key, sizeof(format_key) - 1);
     struct smelt_buf value = {0};
-    bool is_found = false;
+    bool is_other = directory->has_tables;
     enum smelt_status status =
-        rocksdb_store_get(store, NULL, SMELT_STORE_META, key, &value, &is_found, err);
+        rocksdb_store_get(store->handle.impl, NULL, SMELT_STORE_META,
+                          smelt_slice_from_string(FORMAT_KEY), &value, is_marked, err);
     if (status != SMELT_STATUS_OK) {
         goto cleanup;
     }
-    if (!is_found) {
-        for (size_t i = 0; i < FAMILY_COUNT; i++) {
-            SMELT_TRY(check_is_empty(store, store->db, store->families[i], err));
+    if (!*is_marked) {
+        if (!is_other) {
+            SMELT_TRY(has_data(store, &is_other, err));
         }
-        uint8_t mark[4];
-        sm_store_le32(mark, SM_STATE_FORMAT);
-        struct smelt_store_write write = {
-            .family = SMELT_STORE_META, .key = key, .value = sm_slice(mark, sizeof(mark))};
-        status = rocksdb_store_write(store, &write, 1, err);
-    } else if (value.size != 4) {
-        status = not_a_state(store->directory, "its format mark is not a number", err);
+        if (is_other) {
+            status = not_a_state(store->directory, "a database with data but no format", err);
+        }
+    } else if (value.size != FORMAT_BYTES) {
+        status = not_a_state(store->directory, "its format is not a number", err);
     } else if (sm_load_le32(value.data) != SM_STATE_FORMAT) {
         status = sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
                               "the state in %s has format %u and this version reads %u: use the "
@@ -537,6 +515,75 @@ static enum smelt_status check_format(struct rocksdb_store *store, struct smelt_
 cleanup:
     smelt_buf_deinit(&value);
     return status;
+}
+
+/* Reads a database without writing to it, and tells whether its creation has to be finished. What
+ * RocksDB cannot read is left to the opening proper: that takes the lock first, and so tells damage
+ * from another process at work. */
+static enum smelt_status look(struct rocksdb_store *store, const struct directory *directory,
+                              bool *is_marked, bool *may_create, struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    char *text = open_families(store, false, false);
+    *is_marked = true;
+    *may_create = false;
+    if (text == NULL) {
+        status = check_format(store, directory, is_marked, err);
+    } else if (starts_with(text, "Invalid argument: Column family not found")) {
+        *is_marked = false;
+        *may_create = true;
+        if (directory->has_tables || directory->has_log) {
+            status = not_a_state(store->directory, "its column families are others", err);
+        }
+    }
+    if (text != NULL) {
+        rocksdb_free(text);
+    }
+    close_families(store);
+    return status;
+}
+
+static enum smelt_status open_database(struct rocksdb_store *store,
+                                       const struct directory *directory, struct smelt_error *err)
+{
+    bool is_marked = false;
+    bool may_create = true;
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (directory->kind == DIRECTORY_DATABASE) {
+        status = look(store, directory, &is_marked, &may_create, err);
+    }
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    char *text = open_families(store, true, may_create);
+    if (text != NULL && starts_with(text, "Invalid argument: Column families not opened")) {
+        rocksdb_free(text);
+        return not_a_state(store->directory, "it has other column families", err);
+    }
+    status = check(store, text, "open", err);
+    if (status != SMELT_STATUS_OK || is_marked) {
+        return status;
+    }
+    uint8_t mark[FORMAT_BYTES];
+    sm_store_le32(mark, SM_STATE_FORMAT);
+    struct smelt_store_write write = {.family = SMELT_STORE_META,
+                                      .key = smelt_slice_from_string(FORMAT_KEY),
+                                      .value = sm_slice(mark, sizeof(mark))};
+    return rocksdb_store_write(store, &write, 1, err);
+}
+
+/* Copes with a half-opened store. */
+static void rocksdb_store_close(void *impl)
+{
+    struct rocksdb_store *store = (struct rocksdb_store *)impl;
+    close_families(store);
+    if (store->options != NULL) {
+        rocksdb_options_destroy(store->options);
+        rocksdb_readoptions_destroy(store->newest);
+        rocksdb_writeoptions_destroy(store->synced);
+    }
+    sm_free(store->directory);
+    sm_free(store);
 }
 
 static const struct smelt_store_ops rocksdb_ops = {.snapshot = rocksdb_store_snapshot,
@@ -549,7 +596,7 @@ static const struct smelt_store_ops rocksdb_ops = {.snapshot = rocksdb_store_sna
 enum smelt_status smelt_store_open_rocksdb(const char *directory, bool must_exist,
                                            struct smelt_store **out, struct smelt_error *err)
 {
-    bool is_new = false;
+    struct directory found;
     enum smelt_status status = SMELT_STATUS_OK;
     *out = NULL;
     if (directory == NULL || directory[0] == '\0') {
@@ -568,13 +615,12 @@ enum smelt_status smelt_store_open_rocksdb(const char *directory, bool must_exis
         goto cleanup;
     }
     memcpy(store->directory, directory, name_size);
-    SMELT_TRY(prepare_directory(directory, must_exist, &is_new, err));
+    SMELT_TRY(prepare_directory(directory, must_exist, &found, err));
     store->options = make_options();
     store->newest = rocksdb_readoptions_create();
     store->synced = rocksdb_writeoptions_create();
     rocksdb_writeoptions_set_sync(store->synced, 1);
-    SMELT_TRY(open_database(store, is_new, err));
-    SMELT_TRY(check_format(store, err));
+    SMELT_TRY(open_database(store, &found, err));
     *out = &store->handle;
     store = NULL;
 cleanup:
