@@ -53,7 +53,7 @@ struct run {
     struct sm_contract *contract;
     const struct sm_export *export_; /* NULL: instantiate only */
     uint64_t *slots;
-    struct smelt_slice new_code; /* deploys: written with the effects */
+    const struct smelt_slice *new_code; /* deploys: written with the effects */
     uint64_t load_ns;
     uint64_t execute_ns;
 };
@@ -111,10 +111,12 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     enum smelt_status status = SMELT_STATUS_OK;
     uint32_t cost_count;
     size_t resident_count;
+    if (out != NULL) {
+        *out = NULL;
+    }
     if (options == NULL || out == NULL) {
         return invalid(err, "options and out are required");
     }
-    *out = NULL;
     struct smelt_engine *engine = (struct smelt_engine *)sm_calloc(1, sizeof(*engine));
     if (engine == NULL) {
         return sm_error_no_memory(err, WHERE);
@@ -344,8 +346,7 @@ static enum smelt_status commit(const struct run *run, const struct sm_overlay_r
                                 struct smelt_error *err)
 {
     const struct smelt_store *store = run->engine->options.store;
-    bool is_deploy = run->new_code.size != 0;
-    if (!is_deploy) {
+    if (run->new_code == NULL) {
         return store->ops->write(store->impl, effects->writes, effects->write_count, err);
     }
     struct smelt_store_write *writes =
@@ -359,7 +360,7 @@ static enum smelt_status commit(const struct run *run, const struct sm_overlay_r
     writes[effects->write_count] = (struct smelt_store_write){
         .family = SMELT_STORE_CODE,
         .key = sm_slice(run->contract->module_hash.bytes, SMELT_HASH_BYTES),
-        .value = run->new_code};
+        .value = *run->new_code};
     enum smelt_status status =
         store->ops->write(store->impl, writes, effects->write_count + 1, err);
     sm_free(writes);
@@ -441,10 +442,12 @@ enum smelt_status smelt_deploy(struct smelt_engine *engine,
     struct smelt_address address;
     uint64_t nonce;
     enum smelt_status status = SMELT_STATUS_OK;
+    if (out != NULL) {
+        *out = NULL;
+    }
     if (engine == NULL || out == NULL || (wasm.data == NULL && wasm.size != 0)) {
         return invalid(err, "engine, module and out are required");
     }
-    *out = NULL;
     SMELT_TRY(check_transaction(transaction, err));
     if (transaction->is_static) {
         status = invalid(err, "a deploy cannot be static");
@@ -458,7 +461,7 @@ enum smelt_status smelt_deploy(struct smelt_engine *engine,
     smelt_contract_address(&transaction->from, nonce, &address);
     SMELT_TRY(create_contract(&run, &address, err));
     SMELT_TRY(send_value(&run, &address, err));
-    run.new_code = wasm;
+    run.new_code = &wasm;
     run.slots = (uint64_t *)sm_calloc(sm_frame_slot_count(run.export_), sizeof(*run.slots));
     if (run.slots == NULL) {
         status = sm_error_no_memory(err, WHERE);
@@ -587,11 +590,13 @@ enum smelt_status smelt_call(struct smelt_engine *engine,
     struct run run = {0};
     uint64_t nonce;
     enum smelt_status status = SMELT_STATUS_OK;
+    if (out != NULL) {
+        *out = NULL;
+    }
     if (engine == NULL || address == NULL || function == NULL || out == NULL ||
         (arguments == NULL && argument_count != 0)) {
         return invalid(err, "engine, address, function, arguments and out are required");
     }
-    *out = NULL;
     SMELT_TRY(check_transaction(transaction, err));
     SMELT_TRY(run_init(&run, engine, transaction, err));
     SMELT_TRY(find_contract(&run, address, err));

@@ -22,9 +22,23 @@ const struct smelt_host_context *smelt_host_context(const struct smelt_host_call
 
 /* ---- ends of a frame ------------------------------------------------------------------------- */
 
+static enum smelt_host_action fail_internal(struct smelt_host_call *call, const char *what)
+{
+    const struct smelt_frame *frame = call->frame;
+    const struct smelt_host_function *row = &frame->transaction->profile->functions[frame->row];
+    struct smelt_error error;
+    (void)sm_error_set(&error, SMELT_STATUS_INTERNAL, WHERE, "handler of %s.%s %s", row->module,
+                       row->name, what);
+    sm_frame_fail(call->frame, &error);
+    return SMELT_HOST_STOP;
+}
+
 enum smelt_host_action smelt_host_fail(struct smelt_host_call *call,
                                        const struct smelt_error *error)
 {
+    if (error == NULL || error->status == SMELT_STATUS_OK) {
+        return fail_internal(call, "failed without an error");
+    }
     sm_frame_fail(call->frame, error);
     return SMELT_HOST_STOP;
 }
@@ -39,6 +53,9 @@ static enum smelt_host_action fail_no_memory(struct smelt_host_call *call)
 enum smelt_host_action smelt_host_trap(struct smelt_host_call *call, enum smelt_trap trap,
                                        enum smelt_host_error error)
 {
+    if (trap == SMELT_TRAP_NONE) {
+        return fail_internal(call, "trapped without a trap");
+    }
     if (call->frame->end == SM_FRAME_RUNNING) {
         call->frame->end = SM_FRAME_TRAPPED;
         call->frame->trap = trap;
@@ -55,7 +72,8 @@ static enum smelt_host_action trap_host_error(struct smelt_host_call *call,
 
 enum smelt_host_action smelt_host_revert(struct smelt_host_call *call, struct smelt_slice data)
 {
-    if (smelt_host_set_return_data(call, data) == SMELT_HOST_CONTINUE) {
+    if (call->frame->end == SM_FRAME_RUNNING &&
+        smelt_host_set_return_data(call, data) == SMELT_HOST_CONTINUE) {
         call->frame->end = SM_FRAME_REVERTED;
     }
     return SMELT_HOST_STOP;
@@ -74,7 +92,9 @@ enum smelt_host_action smelt_host_charge(struct smelt_host_call *call, uint64_t 
     uint64_t left = sm_exec_fuel(frame->activation);
     if (fuel > left) {
         sm_exec_set_fuel(frame->activation, 0);
-        frame->end = SM_FRAME_OUT_OF_FUEL;
+        if (frame->end == SM_FRAME_RUNNING) {
+            frame->end = SM_FRAME_OUT_OF_FUEL;
+        }
         return SMELT_HOST_STOP;
     }
     sm_exec_set_fuel(frame->activation, left - fuel);
