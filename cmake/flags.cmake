@@ -28,3 +28,17 @@ function(smelt_objects folder)
     set_target_properties(smelt_${folder} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_link_libraries(smelt_${folder} PRIVATE smelt_flags smelt_public_headers ${SMELT_LIBRARIES})
 endfunction()
+
+# smelt_embed(out file): a generated C source with the file's bytes as sm_embedded_<name>[] and its
+# size as sm_embedded_<name>_size; its path is appended to the list `out`.
+function(smelt_embed out file)
+    get_filename_component(name "${file}" NAME)
+    string(MAKE_C_IDENTIFIER "${name}" identifier)
+    set(source ${CMAKE_BINARY_DIR}/generated/embedded_${identifier}.c)
+    set(script ${CMAKE_SOURCE_DIR}/cmake/embed.cmake)
+    add_custom_command(OUTPUT ${source}
+        COMMAND ${CMAKE_COMMAND} -DINPUT=${CMAKE_SOURCE_DIR}/${file} -DOUTPUT=${source}
+                -DSYMBOL=sm_embedded_${identifier} -P ${script}
+        DEPENDS ${CMAKE_SOURCE_DIR}/${file} ${script} VERBATIM)
+    set(${out} ${${out}} ${source} PARENT_SCOPE)
+endfunction()
