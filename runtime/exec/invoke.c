@@ -63,8 +63,9 @@ static _Noreturn void fail(const struct sm_activation *activation, enum smelt_st
 
 /* ---- services ----------------------------------------------------------------------------- */
 
-static _Noreturn void trap(struct sm_instance *instance, uint32_t code, int64_t fuel,
-                           uint32_t offset)
+/* The attribute, unlike _Noreturn, is part of the type that struct sm_services asks for. */
+static __attribute__((noreturn)) void trap(struct sm_instance *instance, uint32_t code,
+                                           int64_t fuel, uint32_t offset)
 {
     const struct sm_activation *activation = (const struct sm_activation *)instance->activation;
     instance->fuel = fuel;
