@@ -77,7 +77,7 @@ static void print_c_header(FILE *stream, const struct smelt_profile *profile)
         const struct smelt_host_function *function = &profile->functions[i];
         (void)fprintf(
             stream, "\n/* %s.%s */\nSMELT_IMPORT(\"%s\", \"%s\")\n%s%s %s(", function->brief,
-            (function->flags & SMELT_HOST_MUTATES) != 0 ? " Not in static calls" : "",
+            (function->flags & SMELT_HOST_MUTATES) != 0 ? " Not in static calls." : "",
             function->module, function->name,
             (function->flags & SMELT_HOST_NO_RETURN) != 0 ? "__attribute__((noreturn)) " : "",
             c_result(function), function->name);

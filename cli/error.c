@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct smelt_error *err, enum smelt_status status, const char *format,
-                 va_list args)
+static void SMELT_PRINTF(3, 0)
+    fill(struct smelt_error *err, enum smelt_status status, const char *format, va_list args)
 {
     memset(err, 0, sizeof(*err));
     err->status = status;

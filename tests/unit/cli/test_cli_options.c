@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS_MAX 8
-#define ADDRESS   "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define WORDS_MAX    8
+#define ADDRESS      "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define LONG_ADDRESS ADDRESS "0"
+#define FROM_ADDRESS "--from=0X" ADDRESS
 
 static const struct cli_syntax call = {
     .name = "call",
@@ -80,7 +82,7 @@ static void test_wrong_command_lines_name_what_is_wrong(void **state)
         {{"a", "--state", "s", "--value", "1.5"}, "--value:"},
         {{"a", "--state", "s", "--value", "340282366920938463463374607431768211456"}, "--value:"},
         {{"a", "--state", "s", "--from", "00"}, "--from: an address has 64 hex digits"},
-        {{"a", "--state", "s", "--from", ADDRESS "0"}, "--from:"},
+        {{"a", "--state", "s", "--from", LONG_ADDRESS}, "--from:"},
         {{"a", "--state", "s", "--input", "abc"}, "--input: not an even number of hex digits"},
         {{"a", "--state", "s", "--input", "0xzz"}, "--input:"},
         {{"a", "--state", "s", "--input", "0x0x00"}, "--input:"},
@@ -103,7 +105,7 @@ static void test_values_are_parsed(void **state)
 {
     const char *const words[] = {"a",
                                  "--state=dir",
-                                 "--from=0X" ADDRESS,
+                                 FROM_ADDRESS,
                                  "--value=340282366920938463463374607431768211455",
                                  "--input=0xABcd01",
                                  "--fuel=9223372036854775807",
