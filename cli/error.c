@@ -114,7 +114,6 @@ const char *cli_error_hint(enum smelt_status status)
         {SMELT_STATUS_MODULE_FLOAT, "--floats canonical-nan accepts floating point"},
         {SMELT_STATUS_TOOL_MISSING, "smelt doctor says which tools are found"},
         {SMELT_STATUS_TOOL_VERSION, "smelt doctor says which tools are found"},
-        {SMELT_STATUS_STORE_LOCKED, "one process at a time may open a state"},
     };
     for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
         if (hints[i].status == status) {

@@ -292,29 +292,43 @@ json_t *cli_json_ms(uint64_t ns)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
+/* Writes the answer and everything that is still buffered; 0, or why it could not. */
+static int write_out(const struct cli_output *out)
+{
+    int problem = 0;
+    errno = 0;
+    /* 15 digits: microseconds print as they were measured, 0.123 and not 0.12299999999999999 */
+    if (out->is_json &&
+        (json_dumpf(out->object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)) != 0 ||
+         putchar('\n') == EOF)) {
+        problem = errno;
+    }
+    if (fflush(stdout) != 0 && problem == 0) {
+        problem = errno;
+    }
+    if (ferror(stdout) != 0 && problem == 0) {
+        problem = EIO; /* an earlier write, whose errno is gone */
+    }
+    if (fclose(stdout) != 0 && problem == 0) {
+        problem = errno;
+    }
+    return problem;
+}
+
 int cli_output_finish(struct cli_output *out, int code)
 {
-    bool is_written = true;
-    if (out->is_json) {
-        if (out->object == NULL) {
-            struct smelt_error err = {0};
-            (void)cli_error_no_memory(&err);
-            code = cli_fail(out, &err);
-        }
-        /* 15 digits: microseconds print as they were measured, 0.123 and not 0.12299999999999999 */
-        is_written = out->object != NULL &&
-                     json_dumpf(out->object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15)) == 0 &&
-                     putchar('\n') != EOF;
+    struct smelt_error err = {0};
+    if (out->is_json && out->object == NULL) {
+        (void)cli_error_no_memory(&err);
+        code = cli_fail(out, &err);
+    }
+    int problem = write_out(out);
+    if (problem != 0) {
+        (void)cli_error_errno(&err, problem, "cannot write to standard output");
+        print_failure(out, &err);
+        code = CLI_EXIT_NODE;
     }
     json_decref(out->object);
     out->object = NULL;
-    errno = 0;
-    is_written = ferror(stdout) == 0 && is_written;
-    if (fclose(stdout) != 0 || !is_written) {
-        struct smelt_error err = {0};
-        (void)cli_error_errno(&err, errno != 0 ? errno : EIO, "cannot write to standard output");
-        print_failure(out, &err);
-        return CLI_EXIT_NODE;
-    }
     return code;
 }
