@@ -89,14 +89,14 @@ static inline void read_input(void *out, uint32_t size)
 static inline struct address caller(void)
 {
     struct address result;
-    get_caller(&result);
+    get_caller(result.bytes);
     return result;
 }
 
 static inline amount value_received(void)
 {
     amount result;
-    get_value(&result);
+    get_value((uint8_t *)&result);
     return result;
 }
 
