@@ -55,7 +55,7 @@ static void close_escrow(struct escrow *escrow, const struct address *to, const 
 {
     escrow->phase = CLOSED;
     save_escrow(escrow);
-    if (transfer(to->bytes, (const uint8_t *)&escrow->held) != 0) {
+    if (transfer(to, &escrow->held) != 0) {
         FAIL("escrow does not hold the amount");
     }
     log_event(topic, topic_size, &escrow->held, sizeof(escrow->held));

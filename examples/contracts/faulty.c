@@ -91,10 +91,10 @@ SMELT_EXPORT("marked") int32_t faulty_marked(void)
 
 SMELT_EXPORT("call_self") int32_t faulty_call_self(void)
 {
-    static const uint8_t nothing[AMOUNT_BYTES];
+    static const amount nothing;
     struct address self;
-    get_contract_address(self.bytes);
-    int32_t code = (int32_t)call_contract(self.bytes, "call_self", 9, NULL, 0, nothing, 0);
+    get_contract_address(&self);
+    int32_t code = (int32_t)call_contract(&self, "call_self", 9, NULL, 0, &nothing, 0);
     uint8_t deepest = (uint8_t)code;
     if (code == 0) {
         call_result_read(0, 1, &deepest);

@@ -89,14 +89,14 @@ static inline void read_input(void *out, uint32_t size)
 static inline struct address caller(void)
 {
     struct address result;
-    get_caller(result.bytes);
+    get_caller(&result);
     return result;
 }
 
 static inline amount value_received(void)
 {
     amount result;
-    get_value((uint8_t *)&result);
+    get_value(&result);
     return result;
 }
 

@@ -96,9 +96,9 @@ SMELT_EXPORT("execute") int32_t vault_execute(void)
         FAIL("only the owner executes");
     }
     struct request request = read_request();
-    int32_t code = (int32_t)call_contract(request.address.bytes, request.name, request.name_size,
-                                          request.input, request.input_size,
-                                          (const uint8_t *)&request.value, request.fuel);
+    int32_t code =
+        (int32_t)call_contract(&request.address, request.name, request.name_size, request.input,
+                               request.input_size, &request.value, request.fuel);
 
     int32_t calls = load_int(KEY("calls")) + 1;
     save(KEY("calls"), &calls, sizeof(calls));
@@ -117,9 +117,8 @@ SMELT_EXPORT("query") int32_t vault_query(void)
     if (request.value != 0) {
         FAIL("a query sends no value");
     }
-    int32_t code =
-        (int32_t)call_contract_static(request.address.bytes, request.name, request.name_size,
-                                      request.input, request.input_size, request.fuel);
+    int32_t code = (int32_t)call_contract_static(&request.address, request.name, request.name_size,
+                                                 request.input, request.input_size, request.fuel);
     pass_result_on();
     return code;
 }
