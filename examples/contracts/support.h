@@ -71,7 +71,6 @@ int memcmp(const void *a, const void *b, size_t size)
 _Noreturn static inline void fail(const char *text, uint32_t size)
 {
     revert(text, size);
-    __builtin_unreachable();
 }
 
 /* ---- input -------------------------------------------------------------------------------------
