@@ -35,10 +35,11 @@ size_t sm_alloc_blocks(void)
 
 void *sm_calloc(size_t count, size_t size)
 {
-    if (should_fail()) {
+    size_t total;
+    if (!sm_mul_size(count, size, &total) || should_fail()) {
         return NULL;
     }
-    void *block = calloc(count != 0 ? count : 1, size != 0 ? size : 1);
+    void *block = calloc(1, total != 0 ? total : 1);
     if (block != NULL) {
         atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
     }

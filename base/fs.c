@@ -106,7 +106,7 @@ enum smelt_status sm_fs_write_fd(int fd, const char *name, struct smelt_slice da
     return SMELT_STATUS_OK;
 }
 
-static enum smelt_status sync_directory_of(const char *path, struct smelt_error *err)
+enum smelt_status sm_fs_sync_directory_of(const char *path, struct smelt_error *err)
 {
     char copy[PATH_MAX];
     enum smelt_status status = sm_fs_path(copy, sizeof(copy), err, "%s", path);
@@ -125,10 +125,11 @@ static enum smelt_status sync_directory_of(const char *path, struct smelt_error 
     return status;
 }
 
-enum smelt_status sm_fs_publish(const char *path, struct smelt_slice data, mode_t mode,
-                                struct smelt_error *err)
+enum smelt_status sm_fs_stage(struct sm_fs_staged *staged, const char *path,
+                              struct smelt_slice data, mode_t mode, struct smelt_error *err)
 {
-    char temp[PATH_MAX];
+    staged->temp[0] = '\0';
+    char temp[sizeof(staged->temp)];
     enum smelt_status status = sm_fs_path(temp, sizeof(temp), err, "%s.tmp-XXXXXX", path);
     if (status != SMELT_STATUS_OK) {
         return status;
@@ -137,22 +138,46 @@ enum smelt_status sm_fs_publish(const char *path, struct smelt_slice data, mode_
     if (fd < 0) {
         return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot create %s", temp);
     }
+    memcpy(staged->temp, temp, sizeof(temp));
     SMELT_TRY(sm_fs_write_fd(fd, temp, data, err));
     if (fchmod(fd, mode) != 0 || fsync(fd) != 0) {
         status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot finish %s", temp);
-        goto cleanup;
     }
-    if (rename(temp, path) != 0) {
-        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot publish %s", path);
-        goto cleanup;
-    }
-    temp[0] = '\0';
-    status = sync_directory_of(path, err);
 cleanup:
     (void)close(fd);
-    if (temp[0] != '\0') {
-        (void)unlink(temp);
+    if (status != SMELT_STATUS_OK) {
+        sm_fs_discard(staged);
     }
+    return status;
+}
+
+enum smelt_status sm_fs_commit(struct sm_fs_staged *staged, const char *path,
+                               struct smelt_error *err)
+{
+    if (rename(staged->temp, path) != 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot publish %s", path);
+    }
+    staged->temp[0] = '\0';
+    return sm_fs_sync_directory_of(path, err);
+}
+
+void sm_fs_discard(struct sm_fs_staged *staged)
+{
+    if (staged->temp[0] != '\0') {
+        (void)unlink(staged->temp);
+        staged->temp[0] = '\0';
+    }
+}
+
+enum smelt_status sm_fs_publish(const char *path, struct smelt_slice data, mode_t mode,
+                                struct smelt_error *err)
+{
+    struct sm_fs_staged staged = {0};
+    enum smelt_status status = sm_fs_stage(&staged, path, data, mode, err);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_fs_commit(&staged, path, err);
+    }
+    sm_fs_discard(&staged);
     return status;
 }
 
@@ -162,6 +187,10 @@ enum smelt_status sm_fs_make_directories(const char *path, mode_t mode, struct s
     enum smelt_status status = sm_fs_path(partial, sizeof(partial), err, "%s", path);
     if (status != SMELT_STATUS_OK) {
         return status;
+    }
+    if (path[0] == '\0') {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, ENOENT, WHERE,
+                                  "cannot create directory \"\"");
     }
     for (char *at = partial + 1;; at++) {
         if (*at != '/' && *at != '\0') {
@@ -190,7 +219,8 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
     (void)info;
     (void)kind;
     (void)walk;
-    return remove(path);
+    /* someone else may be removing the same tree */
+    return remove(path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
 enum smelt_status sm_fs_remove_tree(const char *path, struct smelt_error *err)

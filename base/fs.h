@@ -26,6 +26,21 @@ enum smelt_status sm_fs_write_fd(int fd, const char *name, struct smelt_slice da
 enum smelt_status sm_fs_publish(const char *path, struct smelt_slice data, mode_t mode,
                                 struct smelt_error *err);
 
+/* The halves of a publish, for callers that replace several files together: stage all of them, so
+ * that a full disk is met before anything is visible, then commit each, then discard on every path;
+ * after a commit that does nothing. Zero-initialise. */
+struct sm_fs_staged {
+    char temp[4096]; /* "" when nothing is staged */
+};
+enum smelt_status sm_fs_stage(struct sm_fs_staged *staged, const char *path,
+                              struct smelt_slice data, mode_t mode, struct smelt_error *err);
+enum smelt_status sm_fs_commit(struct sm_fs_staged *staged, const char *path,
+                               struct smelt_error *err);
+void sm_fs_discard(struct sm_fs_staged *staged);
+
+/* Makes the entry of `path` in its directory survive a power failure. */
+enum smelt_status sm_fs_sync_directory_of(const char *path, struct smelt_error *err);
+
 /* mkdir -p with `mode` for what is created. */
 enum smelt_status sm_fs_make_directories(const char *path, mode_t mode, struct smelt_error *err);
 

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,18 +20,28 @@ const char *smelt_status_name(enum smelt_status status)
     return "unknown";
 }
 
+/* C1 controls, U+0080 to U+009F, drive terminals as the C0 ones do: U+009B starts a sequence. */
+static bool is_c1(const unsigned char *text)
+{
+    return text[0] == 0xc2 && text[1] < 0xa0;
+}
+
 static void make_printable(char *text)
 {
     unsigned char *at = (unsigned char *)text;
     while (*at != '\0') {
         size_t length = *at >= 0x80 ? sm_utf8_length(at) : 1;
-        if (length == 0 || *at < 0x20 || *at == 0x7f) {
+        if (length == 0 || *at < 0x20 || *at == 0x7f || is_c1(at)) {
+            /* of a C1 control the second byte alone is invalid, so the next round replaces it */
             *at = '?';
             length = 1;
         }
         at += length;
     }
 }
+
+static void fill(struct smelt_error *err, enum smelt_status status, const char *where,
+                 const char *format, va_list args) SMELT_PRINTF(4, 0);
 
 static void fill(struct smelt_error *err, enum smelt_status status, const char *where,
                  const char *format, va_list args)

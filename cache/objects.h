@@ -1,12 +1,13 @@
 /* What the compiler and the runtime ask of the cache: sealed objects by key, small sealed records
  * by id.
  *
- *   <dir>/seal.key                 32 random bytes, mode 0600; the MAC key of this cache
- *   <dir>/objects/ab/<key>.so      the artefact; ab are the first two hex digits of the key
- *   <dir>/objects/ab/<key>.meta    its manifest: JSON with the ingredients of the key, sizes,
- * digest, MAC <dir>/records/ab/<id>          value bytes, then a 32-byte MAC over (kind, id, value)
- *   <dir>/locks/<key>              per-key lock files (flock), so that processes compile a key once
- *   <dir>/quarantine/              entries that failed a check, kept for a look
+ *     <dir>/seal.key                32 random bytes, mode 0600; the MAC key of this cache
+ *     <dir>/objects/ab/<key>.so     the artefact; ab are the first two hex digits of the key
+ *     <dir>/objects/ab/<key>.meta   its manifest: JSON with the ingredients of the key, sizes,
+ *                                   digest, MAC (manifest.h)
+ *     <dir>/records/ab/<id>         value bytes, then a 32-byte MAC over (kind, id, value)
+ *     <dir>/locks/<key>             per-key lock files (flock): processes compile a key once
+ *     <dir>/quarantine/             entries that failed a check, kept for a look
  *
  * An entry is published as .so first, .meta second, each by write-temp, fsync, rename, fsync-dir:
  * an object exists when its manifest does. The MAC covers key, size, digest and every manifest
@@ -16,7 +17,8 @@
 
 #include <smelt/cache.h>
 
-/* One ingredient or fact of the manifest, shown by tools and covered by the MAC. Printable text. */
+/* One ingredient or fact of the manifest, shown by tools and covered by the MAC. Printable UTF-8;
+ * names are not empty and not repeated. */
 struct sm_cache_field {
     const char *name;
     const char *value;
@@ -34,7 +36,8 @@ struct sm_cache_object {
 enum smelt_status sm_cache_open_object(struct smelt_cache *cache, const struct smelt_hash *key,
                                        struct sm_cache_object *out, struct smelt_error *err);
 
-/* Publishes atomically, replacing what was there. On failure the cache is as before. */
+/* Publishes atomically, replacing what was there. At most 1 GiB. On failure the cache is as before;
+ * only when the file system refuses the second of the two renames is the entry gone. */
 enum smelt_status sm_cache_publish(struct smelt_cache *cache, const struct smelt_hash *key,
                                    struct smelt_slice bytes, const struct sm_cache_field *fields,
                                    size_t field_count, struct smelt_error *err);

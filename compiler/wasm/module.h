@@ -19,6 +19,21 @@
 #define SM_WASM_PAGE_BYTES       65536u
 #define SM_WASM_MEMORY_PAGES_MAX 65536u /* 4 GiB: core 2.0, section 3.2.1 */
 
+/* Ceilings of the decoder and validator: MODULE_LIMIT beyond. They decide acceptance, so they are
+ * part of consensus; a policy may be stricter. With them memory stays below about 100 bytes per
+ * byte of module and time is linear in its size. */
+#define SM_WASM_TYPES_MAX     100000u
+#define SM_WASM_PARAMS_MAX    1000u /* of one type; results likewise */
+#define SM_WASM_IMPORTS_MAX   100000u
+#define SM_WASM_FUNCS_MAX     100000u /* defined functions; imported ones count as imports */
+#define SM_WASM_GLOBALS_MAX   100000u /* defined globals */
+#define SM_WASM_EXPORTS_MAX   100000u
+#define SM_WASM_SEGMENTS_MAX  100000u  /* element and data segments, each */
+#define SM_WASM_ITEMS_MAX     1000000u /* of all element segments together */
+#define SM_WASM_LOCALS_MAX    50000u   /* declared by one function, without parameters */
+#define SM_WASM_HEIGHT_MAX    1048576u /* values on the operand stack of one function */
+#define SM_WASM_NAME_SIZE_MAX 1024u    /* bytes; longer names of the name section are ignored */
+
 struct sm_wasm_type {
     uint32_t param_count;
     uint32_t result_count;
@@ -38,6 +53,7 @@ struct sm_wasm_limits {
     uint32_t min;
     uint32_t max; /* meaningful when has_max */
     bool has_max;
+    uint32_t offset; /* of the entry */
 };
 
 /* A constant expression of the subset: one `*.const`, `global.get` of an imported immutable global,
@@ -86,6 +102,7 @@ struct sm_wasm_local_run {
 
 struct sm_wasm_func {
     uint32_t type_index;
+    uint32_t offset; /* of the entry in the import or function section */
     bool is_imported;
     bool is_referenced;      /* occurs in an element segment, an export or a ref.func (C.refs) */
     struct smelt_slice name; /* export name, else valid name-section name; empty when neither */
@@ -97,9 +114,10 @@ struct sm_wasm_func {
     uint32_t body_offset;    /* of the body's first byte (locals vector), from the module's start */
     uint32_t code_offset;    /* of `code` */
     /* filled by sm_wasm_validate: */
-    uint32_t max_height;  /* most operands on the value stack at any reachable point */
+    uint32_t max_height;  /* most operands on the value stack after any instruction that is not in
+                             code the validator treats as unreachable */
     uint32_t max_nesting; /* most control frames open at once, the function's own included */
-    bool uses_floats;     /* in its locals or instructions */
+    bool uses_floats;     /* in its parameters, results, locals or instructions */
 };
 
 enum sm_wasm_segment_mode {
@@ -162,7 +180,9 @@ static inline const struct sm_wasm_type *sm_wasm_func_type(const struct sm_wasm_
     return &module->types[module->funcs[func_index].type_index];
 }
 
-/* MODULE_MALFORMED for what the grammar forbids; MODULE_FEATURE for constructs of a known proposal
+/* MODULE_MALFORMED for what the grammar forbids; MODULE_INVALID for the two rules whose violation
+ * the struct has no room for (a constant expression is one constant instruction, the only table and
+ * memory have index 0); MODULE_FEATURE for constructs of a known proposal
  * outside the subset (SIMD, threads, reference types beyond funcref tables, memory64, several
  * memories or tables, exceptions, tail calls, typed function references, extended constants, GC);
  * MODULE_LIMIT for the decoder's own ceilings. `err` has section, function index and byte offset.
@@ -195,7 +215,7 @@ struct sm_wasm_instr {
     uint64_t bits;             /* constants; i32 and f32 in the low half */
     uint32_t label_count;      /* br_table: without the default */
     struct smelt_slice labels; /* br_table: label_count + 1 LEB128 numbers, the default last */
-    enum smelt_valtype select; /* select_t: its one type */
+    enum smelt_valtype select; /* select_t: its one type, NONE when the vector has not one */
 };
 
 /* A cursor over instructions of one function. */

@@ -1,14 +1,17 @@
-/* Keys and values of the families STATE and META. The layouts are on disk: fixed, never reused.
+/* Keys and values of the families STATE, CODE and META. The layouts are on disk: fixed, never
+ * reused.
  *
- *   STATE  address[32] ‖ 0x00          -> account: balance u128 LE, nonce u64 LE, code hash [32]
- * (zeroes: none) STATE  address[32] ‖ 0x01 ‖ key    -> contract storage value CODE   module
- * hash[32]             -> wasm bytes META   "format"                    -> u32 LE, SM_STATE_FORMAT
+ *   STATE  address[32] ‖ 0x00          -> account: balance u128 LE, nonce u64 LE, code hash[32]
+ *   STATE  address[32] ‖ 0x01 ‖ key    -> contract storage value
+ *   CODE   module hash[32]             -> wasm bytes
+ *   META   "format"                    -> u32 LE, SM_STATE_FORMAT
  *   META   "profile"                   -> profile name
  *   META   "profile-digest"            -> 32 bytes
  *   META   "schedule"                  -> TOML text
  *   META   "schedule-digest"           -> 32 bytes
  *
- * An account sorts right before its storage, so one scan walks both. */
+ * An account sorts right before its storage, so one scan walks both. A code hash of zeroes means
+ * "no contract". An account of zeroes has no record: equal states have equal bytes. */
 #ifndef SM_STATE_KEYS_H
 #define SM_STATE_KEYS_H
 
@@ -27,7 +30,9 @@ void sm_state_account_key(const struct smelt_address *address, struct sm_state_k
 /* `key.size` is at most SM_STATE_KEY_MAX. */
 void sm_state_storage_key(const struct smelt_address *address, struct smelt_slice key,
                           struct sm_state_key *out);
+/* Borrowed from `key`. */
 struct smelt_slice sm_state_key_slice(const struct sm_state_key *key);
+bool sm_state_is_account_key(struct smelt_slice key);
 bool sm_state_is_storage_key(struct smelt_slice key);
 
 void sm_state_encode_account(const struct smelt_account *account,

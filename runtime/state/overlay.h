@@ -1,7 +1,7 @@
 /* The overlay: what a transaction has changed but not written.
  *
- *     layer n   (innermost nested call)     reads look from the top down,
- *     layer ...                             then in the store's snapshot (memoised)
+ *     layer n   (innermost nested call)     a read sees the topmost layer that has the key,
+ *     layer ...                             else the store's snapshot (memoised)
  *     layer 1   (outermost call)
  *     snapshot of the store
  *
@@ -26,16 +26,16 @@ enum smelt_status sm_overlay_create(struct smelt_store *store, struct sm_overlay
 void sm_overlay_destroy(struct sm_overlay *overlay);
 
 enum smelt_status sm_overlay_push(struct sm_overlay *overlay, struct smelt_error *err);
-/* Merging cannot fail: memory for it is reserved as entries are made. With one layer left both
- * leave none. */
-void sm_overlay_drop(struct sm_overlay *overlay);
-void sm_overlay_merge(struct sm_overlay *overlay); /* needs at least two layers */
+/* Neither allocates, so neither fails. Dropping the last layer leaves none. */
+void sm_overlay_drop(struct sm_overlay *overlay);  /* needs a layer */
+void sm_overlay_merge(struct sm_overlay *overlay); /* needs at least two */
 size_t sm_overlay_depth(const struct sm_overlay *overlay);
 
-/* `value` is borrowed until the key is next written or the overlay destroyed. */
+/* `value` is borrowed until the key is next written, the layer that wrote it dropped, or the
+ * overlay destroyed: copy it before contract code runs. */
 enum smelt_status sm_overlay_get(struct sm_overlay *overlay, struct smelt_slice key,
                                  struct smelt_slice *value, bool *found, struct smelt_error *err);
-/* Both copy their arguments into the top layer. */
+/* Both copy their arguments into the top layer, which must exist. On failure nothing changes. */
 enum smelt_status sm_overlay_put(struct sm_overlay *overlay, struct smelt_slice key,
                                  struct smelt_slice value, struct smelt_error *err);
 enum smelt_status sm_overlay_delete(struct sm_overlay *overlay, struct smelt_slice key,
@@ -45,8 +45,8 @@ enum smelt_status sm_overlay_delete(struct sm_overlay *overlay, struct smelt_sli
 enum smelt_status sm_overlay_emit(struct sm_overlay *overlay, const struct smelt_event *event,
                                   struct smelt_error *err);
 
-/* With exactly one layer: its writes in ascending key order and its events in order. Everything is
- * borrowed until the overlay is destroyed. */
+/* With exactly one layer: its writes in ascending key order, a key once, and its events in order.
+ * Everything is borrowed until the overlay next changes or is destroyed. */
 struct sm_overlay_result {
     const struct smelt_store_write *writes;
     size_t write_count;

@@ -1,0 +1,385 @@
+/* The memory store: per family a persistent treap, so a snapshot is five pointers.
+ *
+ *     newest   ──▶ root ──▶ …            nodes are counted; a node that more than one tree (or
+ *     snapshot ──▶ root' ──▶ …           more than one parent) holds is never changed, a writer
+ *                                        copies it first (`own`)
+ *
+ * A write of b pairs into n costs O(b log n) expected time and memory; a snapshot costs O(1), and
+ * keeps alive what it sees. Node priorities are a SipHash of the key under a random key: the shape
+ * of a tree cannot be steered by whoever chooses the keys.
+ *
+ * Counts are not atomic: like an engine, a store is used by one thread at a time. */
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/checked.h"
+#include "base/status.h"
+
+#include <smelt/store.h>
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#define WHERE "store"
+
+/* A key and its value, shared by all copies of a node. */
+struct pair {
+    size_t holders;
+    struct smelt_slice key; /* slices into `bytes` */
+    struct smelt_slice value;
+    uint8_t bytes[];
+};
+
+enum side { LEFT, RIGHT };
+
+struct node {
+    size_t holders;
+    uint64_t priority; /* a parent's is not less than its children's */
+    struct pair *pair;
+    struct node *child[2];
+};
+
+/* What a snapshot sees; the store's newest state is one too. */
+struct view {
+    struct node *roots[SMELT_STORE_FAMILY_COUNT];
+};
+
+struct memory_store {
+    struct smelt_store handle;
+    struct view newest;
+    uint8_t hash_key[crypto_shorthash_KEYBYTES];
+};
+
+static enum smelt_status no_memory(struct smelt_error *err)
+{
+    return sm_error_no_memory(err, WHERE);
+}
+
+/* Pairs and nodes. */
+
+static struct pair *make_pair(struct smelt_slice key, struct smelt_slice value)
+{
+    size_t size;
+    if (!sm_add_size(sizeof(struct pair), key.size, &size) ||
+        !sm_add_size(size, value.size, &size)) {
+        return NULL;
+    }
+    struct pair *pair = (struct pair *)sm_alloc(size);
+    if (pair == NULL) {
+        return NULL;
+    }
+    pair->holders = 1;
+    pair->key = sm_slice(pair->bytes, key.size);
+    pair->value = sm_slice(pair->bytes + key.size, value.size);
+    if (key.size != 0) {
+        memcpy(pair->bytes, key.data, key.size);
+    }
+    if (value.size != 0) {
+        memcpy(pair->bytes + key.size, value.data, value.size);
+    }
+    return pair;
+}
+
+static void release_pair(struct pair *pair)
+{
+    if (--pair->holders == 0) {
+        sm_free(pair);
+    }
+}
+
+static struct node *acquire(struct node *node)
+{
+    if (node != NULL) {
+        node->holders++;
+    }
+    return node;
+}
+
+/* Recursion is as deep as the tree: logarithmic, expected. */
+static void release(struct node *node)
+{
+    if (node == NULL || --node->holders != 0) {
+        return;
+    }
+    release(node->child[LEFT]);
+    release(node->child[RIGHT]);
+    release_pair(node->pair);
+    sm_free(node);
+}
+
+/* Makes `*slot` a node that this slot alone holds. */
+static bool own(struct node **slot)
+{
+    struct node *shared = *slot;
+    if (shared->holders == 1) {
+        return true;
+    }
+    struct node *copy = (struct node *)sm_alloc(sizeof(*copy));
+    if (copy == NULL) {
+        return false;
+    }
+    *copy = (struct node){.holders = 1,
+                          .priority = shared->priority,
+                          .pair = shared->pair,
+                          .child = {acquire(shared->child[LEFT]), acquire(shared->child[RIGHT])}};
+    copy->pair->holders++;
+    release(shared);
+    *slot = copy;
+    return true;
+}
+
+/* Trees. When a change returns false the tree is incomplete, but fit to be released: the batch
+ * that was building it is given up. */
+
+static uint64_t priority_of(const struct memory_store *store, struct smelt_slice key)
+{
+    static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "a hash fits a priority");
+    uint64_t priority;
+    (void)crypto_shorthash((unsigned char *)&priority, key.data, key.size, store->hash_key);
+    return priority;
+}
+
+/* Turns the owned child on `side` into the parent. */
+static void rotate(struct node **slot, enum side side)
+{
+    struct node *parent = *slot;
+    struct node *child = parent->child[side];
+    parent->child[side] = child->child[!side];
+    child->child[!side] = parent;
+    *slot = child;
+}
+
+/* Holds `pair` in the tree, instead of one with the same key if there is one. */
+static bool put(struct node **slot, struct pair *pair, uint64_t priority)
+{
+    if (*slot == NULL) {
+        struct node *leaf = (struct node *)sm_calloc(1, sizeof(*leaf));
+        if (leaf == NULL) {
+            return false;
+        }
+        *leaf = (struct node){.holders = 1, .priority = priority, .pair = pair};
+        pair->holders++;
+        *slot = leaf;
+        return true;
+    }
+    if (!own(slot)) {
+        return false;
+    }
+    struct node *node = *slot;
+    int order = sm_slice_compare(pair->key, node->pair->key);
+    if (order == 0) {
+        release_pair(node->pair);
+        node->pair = pair;
+        pair->holders++;
+        return true;
+    }
+    enum side side = order < 0 ? LEFT : RIGHT;
+    if (!put(&node->child[side], pair, priority)) {
+        return false;
+    }
+    if (node->child[side]->priority > node->priority) {
+        rotate(slot, side);
+    }
+    return true;
+}
+
+/* Fills the empty `*slot` with two trees, all of `left` before all of `right`; takes both. */
+static bool join(struct node **slot, struct node *left, struct node *right)
+{
+    while (left != NULL && right != NULL) {
+        bool is_left = left->priority > right->priority;
+        struct node **top = is_left ? &left : &right;
+        if (!own(top)) {
+            release(left);
+            release(right);
+            return false;
+        }
+        *slot = *top;
+        slot = &(*slot)->child[is_left ? RIGHT : LEFT];
+        *top = *slot;
+        *slot = NULL;
+    }
+    *slot = left != NULL ? left : right;
+    return true;
+}
+
+static const struct pair *find(const struct node *node, struct smelt_slice key)
+{
+    while (node != NULL) {
+        int order = sm_slice_compare(key, node->pair->key);
+        if (order == 0) {
+            return node->pair;
+        }
+        node = node->child[order < 0 ? LEFT : RIGHT];
+    }
+    return NULL;
+}
+
+/* The key must be in the tree: a deletion of nothing copies nothing. */
+static bool take_out(struct node **slot, struct smelt_slice key)
+{
+    for (;;) {
+        if (!own(slot)) {
+            return false;
+        }
+        struct node *node = *slot;
+        int order = sm_slice_compare(key, node->pair->key);
+        if (order == 0) {
+            struct node *left = node->child[LEFT];
+            struct node *right = node->child[RIGHT];
+            node->child[LEFT] = NULL;
+            node->child[RIGHT] = NULL;
+            release(node);
+            *slot = NULL;
+            return join(slot, left, right);
+        }
+        slot = &node->child[order < 0 ? LEFT : RIGHT];
+    }
+}
+
+/* Visits the keys that start with `prefix` in order; false when the visitor stopped. */
+static bool walk(const struct node *node, struct smelt_slice prefix, smelt_store_visit_fn visit,
+                 void *context)
+{
+    if (node == NULL) {
+        return true;
+    }
+    const struct pair *pair = node->pair;
+    bool has_prefix = sm_slice_has_prefix(pair->key, prefix);
+    bool is_before = !has_prefix && sm_slice_compare(pair->key, prefix) < 0;
+    bool is_after = !has_prefix && !is_before;
+    return (is_before || walk(node->child[LEFT], prefix, visit, context)) &&
+           (!has_prefix || visit(context, pair->key, pair->value)) &&
+           (is_after || walk(node->child[RIGHT], prefix, visit, context));
+}
+
+/* Views. */
+
+static void copy_view(struct view *to, const struct view *from)
+{
+    for (size_t i = 0; i < SMELT_STORE_FAMILY_COUNT; i++) {
+        to->roots[i] = acquire(from->roots[i]);
+    }
+}
+
+static void release_view(struct view *view)
+{
+    for (size_t i = 0; i < SMELT_STORE_FAMILY_COUNT; i++) {
+        release(view->roots[i]);
+    }
+}
+
+/* The operations. */
+
+static enum smelt_status memory_snapshot(void *impl, void **snapshot, struct smelt_error *err)
+{
+    const struct memory_store *store = (const struct memory_store *)impl;
+    *snapshot = NULL;
+    struct view *view = (struct view *)sm_alloc(sizeof(*view));
+    if (view == NULL) {
+        return no_memory(err);
+    }
+    copy_view(view, &store->newest);
+    *snapshot = view;
+    return SMELT_STATUS_OK;
+}
+
+static void memory_release(void *impl, void *snapshot)
+{
+    (void)impl;
+    if (snapshot != NULL) {
+        release_view((struct view *)snapshot);
+        sm_free(snapshot);
+    }
+}
+
+static struct node *root_of(const void *impl, const void *snapshot, enum smelt_store_family family)
+{
+    const struct view *newest = &((const struct memory_store *)impl)->newest;
+    const struct view *view = snapshot != NULL ? (const struct view *)snapshot : newest;
+    return view->roots[family];
+}
+
+static enum smelt_status memory_get(void *impl, void *snapshot, enum smelt_store_family family,
+                                    struct smelt_slice key, struct smelt_buf *value, bool *found,
+                                    struct smelt_error *err)
+{
+    const struct pair *pair = find(root_of(impl, snapshot, family), key);
+    *found = false;
+    value->size = 0;
+    if (pair == NULL) {
+        return SMELT_STATUS_OK;
+    }
+    if (!sm_buf_append(value, pair->value.data, pair->value.size)) {
+        return no_memory(err);
+    }
+    *found = true;
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status memory_iterate(void *impl, void *snapshot, enum smelt_store_family family,
+                                        struct smelt_slice prefix, smelt_store_visit_fn visit,
+                                        void *context, struct smelt_error *err)
+{
+    (void)err;
+    /* held, in case the visitor writes to the store */
+    struct node *root = acquire(root_of(impl, snapshot, family));
+    (void)walk(root, prefix, visit, context);
+    release(root);
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status memory_write(void *impl, const struct smelt_store_write *writes,
+                                      size_t count, struct smelt_error *err)
+{
+    struct memory_store *store = (struct memory_store *)impl;
+    struct view next;
+    copy_view(&next, &store->newest);
+    for (size_t i = 0; i < count; i++) {
+        struct node **root = &next.roots[writes[i].family];
+        bool is_done;
+        if (writes[i].is_delete) {
+            is_done = find(*root, writes[i].key) == NULL || take_out(root, writes[i].key);
+        } else {
+            struct pair *pair = make_pair(writes[i].key, writes[i].value);
+            is_done = pair != NULL && put(root, pair, priority_of(store, pair->key));
+            if (pair != NULL) {
+                release_pair(pair);
+            }
+        }
+        if (!is_done) {
+            release_view(&next);
+            return no_memory(err);
+        }
+    }
+    release_view(&store->newest);
+    store->newest = next;
+    return SMELT_STATUS_OK;
+}
+
+static void memory_close(void *impl)
+{
+    struct memory_store *store = (struct memory_store *)impl;
+    release_view(&store->newest);
+    sm_free(store);
+}
+
+static const struct smelt_store_ops memory_ops = {.snapshot = memory_snapshot,
+                                                  .release = memory_release,
+                                                  .get = memory_get,
+                                                  .iterate = memory_iterate,
+                                                  .write = memory_write,
+                                                  .close = memory_close};
+
+enum smelt_status smelt_store_create_memory(struct smelt_store **out, struct smelt_error *err)
+{
+    *out = NULL;
+    struct memory_store *store = (struct memory_store *)sm_calloc(1, sizeof(*store));
+    if (store == NULL) {
+        return no_memory(err);
+    }
+    store->handle = (struct smelt_store){.ops = &memory_ops, .impl = store};
+    crypto_shorthash_keygen(store->hash_key);
+    *out = &store->handle;
+    return SMELT_STATUS_OK;
+}

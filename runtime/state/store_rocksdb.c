@@ -1,0 +1,631 @@
+/* The store on disk: a RocksDB database with a column family per store family. The only file that
+ * knows RocksDB.
+ *
+ * What stands in a directory, and what opening makes of it:
+ *
+ *   missing, or empty                          new: created, unless it must exist
+ *   remains of a creation that was killed      new: creation starts again
+ *     before there was a database
+ *   a database without format mark and         the same, a little later: finished
+ *     data, some of our families missing
+ *   a database with our families and a         a state
+ *     format that we know
+ *   anything else                              STORE_CORRUPT, left as it is
+ *
+ * A new database is a state once META "format" is written; families are created before that, one by
+ * one, so the stages above are the only ones. "Left as it is" takes two looks before RocksDB may
+ * write: at the directory (`inspect_directory`) and, read-only, at the database (`look`). Without
+ * the second one RocksDB would remove data files that a damaged MANIFEST no longer names.
+ *
+ * Durability: every batch is one synced record of the write-ahead log. After a crash, an incomplete
+ * record at the log's end is a batch whose write never returned, and is dropped; damage anywhere
+ * else in the log is an error, where RocksDB's default would silently go back to the batch before.
+ *
+ * RocksDB allocates through C++: when memory runs out inside it, the process ends. */
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/fs.h"
+#include "base/status.h"
+#include "runtime/state/keys.h"
+
+#include <smelt/store.h>
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <rocksdb/c.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define WHERE "store"
+
+#define MIB ((size_t)1024 * 1024)
+
+/* Free space that creating a database asks for; it uses about a quarter. */
+#define CREATION_BYTES MIB
+
+/* The mark in META: a number of 4 bytes. */
+#define FORMAT_KEY   "format"
+#define FORMAT_BYTES 4
+
+/* RocksDB insists on a family of its own; it stays empty. On disk: names and their order. */
+static const char *const family_names[] = {"default",  "state",  "code",
+                                           "receipts", "events", "meta"};
+enum { FAMILY_COUNT = sizeof(family_names) / sizeof(family_names[0]) };
+static_assert(FAMILY_COUNT == SMELT_STORE_FAMILY_COUNT + 1, "a column family per family");
+
+struct rocksdb_store {
+    struct smelt_store handle;
+    char *directory; /* for messages */
+    rocksdb_options_t *options;
+    rocksdb_readoptions_t *newest;
+    rocksdb_writeoptions_t *synced;
+    rocksdb_t *db;
+    rocksdb_column_family_handle_t *families[FAMILY_COUNT];
+};
+
+struct view {
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *options;
+};
+
+/* Errors: RocksDB reports text. Its first words are its status code, the last ones strerror's. */
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text);
+    size_t end_size = strlen(end);
+    return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+static enum smelt_status classify(const char *text)
+{
+    static const struct {
+        const char *start;
+        const char *end;
+        enum smelt_status status;
+    } rows[] = {
+        {"IO error: While lock file: ", "Permission denied", SMELT_STATUS_READ_ONLY},
+        {"IO error: While lock file: ", "", SMELT_STATUS_STORE_LOCKED},
+        {"IO error: lock hold by current process", "", SMELT_STATUS_STORE_LOCKED},
+        {"IO error: No space left on device", "", SMELT_STATUS_NO_SPACE},
+        {"IO error: ", "No space left on device", SMELT_STATUS_NO_SPACE},
+        {"IO error: ", "Disk quota exceeded", SMELT_STATUS_NO_SPACE},
+        {"IO error: ", "Permission denied", SMELT_STATUS_READ_ONLY},
+        {"IO error: ", "Operation not permitted", SMELT_STATUS_READ_ONLY},
+        {"IO error: ", "Read-only file system", SMELT_STATUS_READ_ONLY},
+        /* of a database, whose directory is there: one of its files is gone */
+        {"IO error: No such file or directory", "", SMELT_STATUS_STORE_CORRUPT},
+        {"Corruption: ", "", SMELT_STATUS_STORE_CORRUPT},
+        {"Invalid argument: ", "", SMELT_STATUS_STORE_CORRUPT},
+        {"Not implemented: ", "", SMELT_STATUS_STORE_CORRUPT},
+        {"NotFound: ", "", SMELT_STATUS_STORE_CORRUPT},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (starts_with(text, rows[i].start) && ends_with(text, rows[i].end)) {
+            return rows[i].status;
+        }
+    }
+    return SMELT_STATUS_IO;
+}
+
+/* OK when `text` is NULL. Takes `text`. */
+static enum smelt_status check(const struct rocksdb_store *store, char *text, const char *action,
+                               struct smelt_error *err)
+{
+    if (text == NULL) {
+        return SMELT_STATUS_OK;
+    }
+    enum smelt_status status = classify(text);
+    if (status == SMELT_STATUS_STORE_LOCKED) {
+        (void)sm_error_set(err, status, WHERE, "the state in %s is in use: close it there first",
+                           store->directory);
+    } else if (status == SMELT_STATUS_STORE_CORRUPT) {
+        (void)sm_error_set(err, status, WHERE,
+                           "the state in %s is damaged, restore it from a copy: cannot %s: %s",
+                           store->directory, action, text);
+    } else {
+        (void)sm_error_set(err, status, WHERE, "cannot %s the state in %s: %s", action,
+                           store->directory, text);
+    }
+    rocksdb_free(text);
+    return status;
+}
+
+static enum smelt_status not_a_state(const char *directory, const char *what,
+                                     struct smelt_error *err)
+{
+    return sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
+                        "%s is not a smelt state (%s): name another directory", directory, what);
+}
+
+/* The operations. */
+
+static enum smelt_status rocksdb_store_snapshot(void *impl, void **snapshot,
+                                                struct smelt_error *err)
+{
+    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    *snapshot = NULL;
+    struct view *view = (struct view *)sm_alloc(sizeof(*view));
+    if (view == NULL) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    view->snapshot = rocksdb_create_snapshot(store->db);
+    view->options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(view->options, view->snapshot);
+    *snapshot = view;
+    return SMELT_STATUS_OK;
+}
+
+static void rocksdb_store_release(void *impl, void *snapshot)
+{
+    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    struct view *view = (struct view *)snapshot;
+    if (view != NULL) {
+        rocksdb_readoptions_destroy(view->options);
+        rocksdb_release_snapshot(store->db, view->snapshot);
+        sm_free(view);
+    }
+}
+
+static const rocksdb_readoptions_t *options_of(const struct rocksdb_store *store,
+                                               const void *snapshot)
+{
+    return snapshot != NULL ? ((const struct view *)snapshot)->options : store->newest;
+}
+
+static rocksdb_column_family_handle_t *handle_of(const struct rocksdb_store *store,
+                                                 enum smelt_store_family family)
+{
+    return store->families[family + 1];
+}
+
+static enum smelt_status rocksdb_store_get(void *impl, void *snapshot,
+                                           enum smelt_store_family family, struct smelt_slice key,
+                                           struct smelt_buf *value, bool *found,
+                                           struct smelt_error *err)
+{
+    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    char *text = NULL;
+    *found = false;
+    value->size = 0;
+    rocksdb_pinnableslice_t *pinned =
+        rocksdb_get_pinned_cf(store->db, options_of(store, snapshot), handle_of(store, family),
+                              (const char *)key.data, key.size, &text);
+    if (text != NULL || pinned == NULL) {
+        return check(store, text, "read", err);
+    }
+    size_t size;
+    const char *data = rocksdb_pinnableslice_value(pinned, &size);
+    *found = sm_buf_append(value, data, size);
+    rocksdb_pinnableslice_destroy(pinned);
+    return *found ? SMELT_STATUS_OK : sm_error_no_memory(err, WHERE);
+}
+
+static enum smelt_status rocksdb_store_iterate(void *impl, void *snapshot,
+                                               enum smelt_store_family family,
+                                               struct smelt_slice prefix,
+                                               smelt_store_visit_fn visit, void *context,
+                                               struct smelt_error *err)
+{
+    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    char *text = NULL;
+    rocksdb_iterator_t *at = rocksdb_create_iterator_cf(store->db, options_of(store, snapshot),
+                                                        handle_of(store, family));
+    rocksdb_iter_seek(at, (const char *)prefix.data, prefix.size);
+    for (; rocksdb_iter_valid(at); rocksdb_iter_next(at)) {
+        size_t key_size;
+        size_t value_size;
+        const char *key = rocksdb_iter_key(at, &key_size);
+        const char *value = rocksdb_iter_value(at, &value_size);
+        if (!sm_slice_has_prefix(sm_slice(key, key_size), prefix) ||
+            !visit(context, sm_slice(key, key_size), sm_slice(value, value_size))) {
+            break;
+        }
+    }
+    rocksdb_iter_get_error(at, &text);
+    rocksdb_iter_destroy(at);
+    return check(store, text, "read", err);
+}
+
+static enum smelt_status rocksdb_store_write(void *impl, const struct smelt_store_write *writes,
+                                             size_t count, struct smelt_error *err)
+{
+    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    char *text = NULL;
+    if (count == 0) {
+        return SMELT_STATUS_OK;
+    }
+    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
+    for (size_t i = 0; i < count; i++) {
+        rocksdb_column_family_handle_t *family = handle_of(store, writes[i].family);
+        struct smelt_slice key = writes[i].key;
+        struct smelt_slice value = writes[i].value;
+        if (writes[i].is_delete) {
+            rocksdb_writebatch_delete_cf(batch, family, (const char *)key.data, key.size);
+        } else {
+            rocksdb_writebatch_put_cf(batch, family, (const char *)key.data, key.size,
+                                      (const char *)value.data, value.size);
+        }
+    }
+    rocksdb_write(store->db, store->synced, batch, &text);
+    rocksdb_writebatch_destroy(batch);
+    return check(store, text, "write to", err);
+}
+
+/* The directory, before RocksDB touches it. */
+
+enum directory_kind {
+    DIRECTORY_MISSING,
+    DIRECTORY_FRESH, /* empty, or the remains of a creation */
+    DIRECTORY_DATABASE,
+    DIRECTORY_FOREIGN
+};
+
+struct directory {
+    enum directory_kind kind;
+    bool has_tables; /* data files, whether the database knows them or not */
+    bool has_log;    /* a write-ahead log that is not empty */
+};
+
+/* Files that RocksDB writes before CURRENT makes the directory a database. */
+static bool is_creation_remains(const char *name)
+{
+    static const char *const patterns[] = {"LOCK",
+                                           "LOG",
+                                           "LOG.old.*",
+                                           "IDENTITY",
+                                           "MANIFEST-000001",
+                                           "[0-9][0-9][0-9][0-9][0-9][0-9].dbtmp"};
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        if (fnmatch(patterns[i], name, 0) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_file(struct directory *found, int directory_fd, const char *name)
+{
+    struct stat info;
+    if (strcmp(name, "CURRENT") == 0) {
+        found->kind = DIRECTORY_DATABASE;
+    } else if (found->kind == DIRECTORY_FRESH && !is_creation_remains(name)) {
+        found->kind = DIRECTORY_FOREIGN;
+    }
+    if (ends_with(name, ".sst")) {
+        found->has_tables = true;
+    }
+    if (ends_with(name, ".log") && fstatat(directory_fd, name, &info, 0) == 0 &&
+        info.st_size != 0) {
+        found->has_log = true;
+    }
+}
+
+static enum smelt_status inspect_directory(const char *path, struct directory *found,
+                                           struct smelt_error *err)
+{
+    *found = (struct directory){.kind = DIRECTORY_MISSING};
+    DIR *stream = opendir(path);
+    if (stream == NULL && errno == ENOENT) {
+        return SMELT_STATUS_OK;
+    }
+    if (stream == NULL) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot read directory %s",
+                                  path);
+    }
+    found->kind = DIRECTORY_FRESH;
+    const struct dirent *file;
+    while (errno = 0, (file = readdir(stream)) != NULL) {
+        if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0) {
+            note_file(found, dirfd(stream), file->d_name);
+        }
+    }
+    int read_errno = errno;
+    (void)closedir(stream);
+    if (read_errno != 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, read_errno, WHERE,
+                                  "cannot read directory %s", path);
+    }
+    return SMELT_STATUS_OK;
+}
+
+/* RocksDB syncs the directory of its files, but not the entry of that directory in its parent. */
+static enum smelt_status create_directory(const char *directory, struct smelt_error *err)
+{
+    char parent[PATH_MAX];
+    enum smelt_status status = sm_fs_path(parent, sizeof(parent), err, "%s/..", directory);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_fs_make_directories(directory, 0700, err);
+    }
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot sync %s", parent);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return status;
+}
+
+/* Debian's RocksDB is built with assertions, and one of them ends the process when the disk fills
+ * up while a database is created. */
+static enum smelt_status check_space(const char *directory, struct smelt_error *err)
+{
+    struct statvfs info;
+    if (statvfs(directory, &info) != 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE,
+                                  "cannot ask for the free space of %s", directory);
+    }
+    if (info.f_frsize != 0 && info.f_bavail < CREATION_BYTES / info.f_frsize) {
+        return sm_error_set(err, SMELT_STATUS_NO_SPACE, WHERE,
+                            "a new state in %s needs %zu bytes of free space", directory,
+                            CREATION_BYTES);
+    }
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status prepare_directory(const char *path, bool must_exist,
+                                           struct directory *found, struct smelt_error *err)
+{
+    enum smelt_status status = inspect_directory(path, found, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    bool is_new = found->kind == DIRECTORY_MISSING || found->kind == DIRECTORY_FRESH;
+    if (found->kind == DIRECTORY_FOREIGN) {
+        return not_a_state(path, "it has other files and no CURRENT", err);
+    }
+    if (is_new && must_exist) {
+        return sm_error_set(err, SMELT_STATUS_NOT_FOUND, WHERE,
+                            "there is no state in %s: deploy a contract or fund an account first",
+                            path);
+    }
+    if (found->kind == DIRECTORY_MISSING) {
+        status = create_directory(path, err);
+    } else if (access(path, W_OK | X_OK) != 0) {
+        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s", path);
+    }
+    return status == SMELT_STATUS_OK && is_new ? check_space(path, err) : status;
+}
+
+/* Opening. */
+
+static rocksdb_options_t *make_options(void)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_options_set_paranoid_checks(options, 1);
+    rocksdb_options_set_wal_recovery_mode(options,
+                                          rocksdb_tolerate_corrupted_tail_records_recovery);
+    rocksdb_options_set_compression(options, rocksdb_no_compression);
+    /* bounds on memory, files and the log that a crash leaves to replay */
+    rocksdb_options_set_write_buffer_size(options, 8 * MIB);
+    rocksdb_options_set_max_total_wal_size(options, 32 * MIB);
+    rocksdb_options_set_max_open_files(options, 256);
+    /* a command opens the store for one call: nothing periodic, nothing preallocated, little log */
+    rocksdb_options_set_manifest_preallocation_size(options, 64 * 1024);
+    rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
+    rocksdb_options_set_stats_dump_period_sec(options, 0);
+    rocksdb_options_set_stats_persist_period_sec(options, 0);
+    rocksdb_options_set_info_log_level(options, 2 /* warnings */);
+    rocksdb_options_set_keep_log_file_num(options, 1);
+    rocksdb_options_set_max_log_file_size(options, MIB);
+
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(16 * MIB);
+    rocksdb_block_based_options_set_block_cache(table, cache);
+    rocksdb_block_based_options_set_filter_policy(table,
+                                                  rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_options_set_block_based_table_factory(options, table);
+    rocksdb_cache_destroy(cache); /* the tables hold it */
+    rocksdb_block_based_options_destroy(table);
+    return options;
+}
+
+/* The result is RocksDB's text, NULL when the store is open. */
+static char *open_families(struct rocksdb_store *store, bool may_write, bool may_create)
+{
+    char *text = NULL;
+    const rocksdb_options_t *options[FAMILY_COUNT];
+    for (size_t i = 0; i < FAMILY_COUNT; i++) {
+        options[i] = store->options;
+    }
+    rocksdb_options_set_create_if_missing(store->options, may_create);
+    rocksdb_options_set_create_missing_column_families(store->options, may_create);
+    store->db =
+        may_write ? rocksdb_open_column_families(store->options, store->directory, FAMILY_COUNT,
+                                                 family_names, options, store->families, &text)
+                  : rocksdb_open_for_read_only_column_families(store->options, store->directory,
+                                                               FAMILY_COUNT, family_names, options,
+                                                               store->families, 0, &text);
+    return text;
+}
+
+static void close_families(struct rocksdb_store *store)
+{
+    for (size_t i = 0; i < FAMILY_COUNT; i++) {
+        if (store->families[i] != NULL) {
+            rocksdb_column_family_handle_destroy(store->families[i]);
+            store->families[i] = NULL;
+        }
+    }
+    if (store->db != NULL) {
+        rocksdb_close(store->db);
+        store->db = NULL;
+    }
+}
+
+static enum smelt_status has_data(const struct rocksdb_store *store, bool *out,
+                                  struct smelt_error *err)
+{
+    char *text = NULL;
+    *out = false;
+    for (size_t i = 0; i < FAMILY_COUNT && text == NULL && !*out; i++) {
+        rocksdb_iterator_t *at =
+            rocksdb_create_iterator_cf(store->db, store->newest, store->families[i]);
+        rocksdb_iter_seek_to_first(at);
+        *out = rocksdb_iter_valid(at);
+        rocksdb_iter_get_error(at, &text);
+        rocksdb_iter_destroy(at);
+    }
+    return check(store, text, "read", err);
+}
+
+/* Refuses another format, and a database that has no mark but data. */
+static enum smelt_status check_format(const struct rocksdb_store *store,
+                                      const struct directory *directory, bool *is_marked,
+                                      struct smelt_error *err)
+{
+    struct smelt_buf value = {0};
+    bool is_other = directory->has_tables;
+    enum smelt_status status =
+        rocksdb_store_get(store->handle.impl, NULL, SMELT_STORE_META,
+                          smelt_slice_from_string(FORMAT_KEY), &value, is_marked, err);
+    if (status != SMELT_STATUS_OK) {
+        goto cleanup;
+    }
+    if (!*is_marked) {
+        if (!is_other) {
+            SMELT_TRY(has_data(store, &is_other, err));
+        }
+        if (is_other) {
+            status = not_a_state(store->directory, "a database with data but no format", err);
+        }
+    } else if (value.size != FORMAT_BYTES) {
+        status = not_a_state(store->directory, "its format is not a number", err);
+    } else if (sm_load_le32(value.data) != SM_STATE_FORMAT) {
+        status = sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
+                              "the state in %s has format %u and this version reads %u: use the "
+                              "version of smelt that wrote it",
+                              store->directory, sm_load_le32(value.data), SM_STATE_FORMAT);
+    }
+cleanup:
+    smelt_buf_deinit(&value);
+    return status;
+}
+
+/* Reads a database without writing to it, and tells whether its creation has to be finished. What
+ * RocksDB cannot read is left to the opening proper: that takes the lock first, and so tells damage
+ * from another process at work. */
+static enum smelt_status look(struct rocksdb_store *store, const struct directory *directory,
+                              bool *is_marked, bool *may_create, struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    char *text = open_families(store, false, false);
+    *is_marked = true;
+    *may_create = false;
+    if (text == NULL) {
+        status = check_format(store, directory, is_marked, err);
+    } else if (starts_with(text, "Invalid argument: Column family not found")) {
+        *is_marked = false;
+        *may_create = true;
+        if (directory->has_tables || directory->has_log) {
+            status = not_a_state(store->directory, "its column families are others", err);
+        }
+    }
+    if (text != NULL) {
+        rocksdb_free(text);
+    }
+    close_families(store);
+    return status;
+}
+
+static enum smelt_status open_database(struct rocksdb_store *store,
+                                       const struct directory *directory, struct smelt_error *err)
+{
+    bool is_marked = false;
+    bool may_create = true;
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (directory->kind == DIRECTORY_DATABASE) {
+        status = look(store, directory, &is_marked, &may_create, err);
+    }
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    char *text = open_families(store, true, may_create);
+    if (text != NULL && starts_with(text, "Invalid argument: Column families not opened")) {
+        rocksdb_free(text);
+        return not_a_state(store->directory, "it has other column families", err);
+    }
+    status = check(store, text, "open", err);
+    if (status != SMELT_STATUS_OK || is_marked) {
+        return status;
+    }
+    uint8_t mark[FORMAT_BYTES];
+    sm_store_le32(mark, SM_STATE_FORMAT);
+    struct smelt_store_write write = {.family = SMELT_STORE_META,
+                                      .key = smelt_slice_from_string(FORMAT_KEY),
+                                      .value = sm_slice(mark, sizeof(mark))};
+    return rocksdb_store_write(store, &write, 1, err);
+}
+
+/* Copes with a half-opened store. */
+static void rocksdb_store_close(void *impl)
+{
+    struct rocksdb_store *store = (struct rocksdb_store *)impl;
+    close_families(store);
+    if (store->options != NULL) {
+        rocksdb_options_destroy(store->options);
+        rocksdb_readoptions_destroy(store->newest);
+        rocksdb_writeoptions_destroy(store->synced);
+    }
+    sm_free(store->directory);
+    sm_free(store);
+}
+
+static const struct smelt_store_ops rocksdb_ops = {.snapshot = rocksdb_store_snapshot,
+                                                   .release = rocksdb_store_release,
+                                                   .get = rocksdb_store_get,
+                                                   .iterate = rocksdb_store_iterate,
+                                                   .write = rocksdb_store_write,
+                                                   .close = rocksdb_store_close};
+
+enum smelt_status smelt_store_open_rocksdb(const char *directory, bool must_exist,
+                                           struct smelt_store **out, struct smelt_error *err)
+{
+    struct directory found;
+    enum smelt_status status = SMELT_STATUS_OK;
+    *out = NULL;
+    if (directory == NULL || directory[0] == '\0') {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "the state's directory has no name");
+    }
+    struct rocksdb_store *store = (struct rocksdb_store *)sm_calloc(1, sizeof(*store));
+    if (store == NULL) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    store->handle = (struct smelt_store){.ops = &rocksdb_ops, .impl = store};
+    size_t name_size = strlen(directory) + 1;
+    store->directory = (char *)sm_alloc(name_size);
+    if (store->directory == NULL) {
+        status = sm_error_no_memory(err, WHERE);
+        goto cleanup;
+    }
+    memcpy(store->directory, directory, name_size);
+    SMELT_TRY(prepare_directory(directory, must_exist, &found, err));
+    store->options = make_options();
+    store->newest = rocksdb_readoptions_create();
+    store->synced = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(store->synced, 1);
+    SMELT_TRY(open_database(store, &found, err));
+    *out = &store->handle;
+    store = NULL;
+cleanup:
+    if (store != NULL) {
+        rocksdb_store_close(store);
+    }
+    return status;
+}
