@@ -224,7 +224,7 @@ static void huge_limits_are_the_machines_trouble(void **state)
 {
     (void)state;
     static const struct guest_patch rows[] = {
-        PATCH("smelt_descriptor", struct sm_descriptor, table_size, UINT32_MAX),
+        PATCH("smelt_descriptor", struct sm_descriptor, table_size, 10000000),
         PATCH("smelt_descriptor", struct sm_descriptor, memory_max, 65536),
         PATCH("smelt_descriptor", struct sm_descriptor, stack_bytes, UINT64_C(1) << 32),
         PATCH("smelt_descriptor", struct sm_descriptor, instance_size, UINT64_C(1) << 28),
