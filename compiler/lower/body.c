@@ -971,7 +971,8 @@ static enum smelt_status lower_statement(struct lowering *low)
         low->is_marker_checked = name[0] == 'L';
         return SMELT_STATUS_OK;
     }
-    if (map_variable(&low->tokens[0], name)) {
+    /* w2c_f0 is an f32 of the value stack or the function that stands before it in a call */
+    if (!has(low, 1, "(") && map_variable(&low->tokens[0], name)) {
         return lower_assignment(low, name);
     }
     if (has(low, 0, "instance")) {
