@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "base/utf8.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ bool sm_buf_append(struct smelt_buf *buf, const void *data, size_t size)
         return false;
     }
     if (size != 0) {
+        assert(buf->data != NULL);
         memcpy(buf->data + buf->size, data, size);
     }
     buf->size += size;

@@ -13,7 +13,7 @@ static_assert(SMELT_HASH_BYTES == crypto_generichash_BYTES, "BLAKE2b-256");
 
 static crypto_generichash_state *state_of(struct sm_digest *digest)
 {
-    return (crypto_generichash_state *)(void *)digest->state;
+    return (crypto_generichash_state *)digest->state;
 }
 
 void sm_digest_bytes(struct smelt_slice data, struct smelt_hash *out)

@@ -8,6 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef __clang_analyzer__
+#undef sm_error_set
+#undef sm_error_set_errno
+#undef sm_error_set_at
+#undef sm_error_no_memory
+#endif
+
 const char *smelt_status_name(enum smelt_status status)
 {
     switch (status) {

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define FORMAT   1
-#define HEX_SIZE (2 * SMELT_HASH_BYTES)
+#define HEX_SIZE ((size_t)2 * SMELT_HASH_BYTES)
 
 /* What surrounds the MAC; together they have a fixed size, so the MAC is found from the end. */
 #define TAIL_START ",\n  \"mac\": \""

@@ -27,7 +27,7 @@ struct sm_schedule_dynamic {
     struct sm_schedule_rate bulk_table;  /* table.copy, table.init: elements */
 };
 
-/* Weight per row of compiler/wasm/opcodes.def, in the order of that table. */
+/* Weight per row of hostabi/opcodes.def, in the order of that table. */
 const uint32_t *sm_schedule_weights(const struct smelt_schedule *schedule, size_t *count);
 const struct sm_schedule_dynamic *sm_schedule_dynamic(const struct smelt_schedule *schedule);
 /* One per row of the profile. */

@@ -16,7 +16,7 @@
 static const uint8_t rows[0x100 + BULK_SLOTS] = {
 #define OP(code, name, text, immediates, parameters, results, alignment, flags)                    \
     [SLOT(code)] = SM_OP_##name + 1,
-#include "compiler/wasm/opcodes.def"
+#include "hostabi/opcodes.def"
 };
 _Static_assert(SM_OP_COUNT < UINT8_MAX, "rows are stored in a byte");
 

@@ -10,7 +10,7 @@ const struct sm_wasm_op_info sm_wasm_ops[SM_OP_COUNT] = {
                       .text = (text_),                                                             \
                       .parameters = (parameters_),                                                 \
                       .results = (results_)},
-#include "compiler/wasm/opcodes.def"
+#include "hostabi/opcodes.def"
 };
 
 /* Rows are ordered by code, so a binary search inverts the table. */

@@ -36,7 +36,7 @@ enum sm_wasm_op_flags { SM_OP_FLAG_NONE = 0, SM_OP_FLAG_TRAP = 1, SM_OP_FLAG_NAN
 /* Dense: the row number, also the index into a schedule's weights. */
 enum sm_wasm_op {
 #define OP(code, name, text, immediates, parameters, results, alignment, flags) SM_OP_##name,
-#include "compiler/wasm/opcodes.def"
+#include "hostabi/opcodes.def"
     SM_OP_COUNT
 };
 

@@ -43,12 +43,11 @@ typedef double f64;
 #define INDIRECT_CALL_TYPE_MISMATCH 9u
 #define STACK_OVERFLOW              10u
 
-INLINE __attribute__((noreturn)) void trap_at(struct sm_instance *in, u32 code, s64 fuel, u32 at)
-{
-    in->services->trap(in, code, fuel, at);
-}
-#define TRAP(code, at)  trap_at(&m->base, code, fuel, at)
+#define TRAP(code, at)  (m->base.services->trap(&m->base, (code), fuel, (at)))
 #define UNREACHABLE(at) TRAP(UNREACHABLE_EXECUTED, at)
+
+/* Evaluated before the access it guards; both may be repeated without a temporary. */
+#define TRAP_IF(condition, code, at) (UNLIKELY(condition) ? TRAP(code, at) : (void)0)
 
 /* ---- fuel, stack, calls ---------------------------------------------------------------------- */
 
@@ -56,8 +55,10 @@ INLINE __attribute__((noreturn)) void trap_at(struct sm_instance *in, u32 code, 
     s64 fuel = m->base.fuel;                                                                       \
     u8 *const mem = m->base.memory;                                                                \
     u64 mem_size = m->base.memory_size;                                                            \
+    u64 ea = 0; /* effective address of the running access */                                      \
     (void)mem;                                                                                     \
-    (void)mem_size
+    (void)mem_size;                                                                                \
+    (void)ea
 #define LEAVE (m->base.fuel = fuel)
 
 /* One charge per basic block; FUEL_CHECKED at entries and loop headers, FUEL_DYNAMIC before the
@@ -91,101 +92,77 @@ INLINE __attribute__((noreturn)) void trap_at(struct sm_instance *in, u32 code, 
 #define CALL_BEGIN (m->base.fuel = fuel)
 #define CALL_END   (fuel = m->base.fuel, mem_size = m->base.memory_size)
 
-/* Imports: the fuel spilled by CALL_BEGIN must not be negative when the host sees it. */
-INLINE void host_call(struct sm_instance *in, u32 import, u64 *slots, u32 at)
-{
-    if (UNLIKELY(in->fuel < 0)) {
-        trap_at(in, SM_TRAP_OUT_OF_FUEL, in->fuel, 0);
-    }
-    in->services->host_call(in, import, slots, at);
-}
+/* Imports: the host never sees negative fuel. */
+#define HOST_CALL(import, slots, at)                                                               \
+    do {                                                                                           \
+        s64 fuel = m->base.fuel;                                                                   \
+        TRAP_IF(fuel < 0, SM_TRAP_OUT_OF_FUEL, 0);                                                 \
+        m->base.services->host_call(&m->base, import, slots, at);                                  \
+    } while (0)
 
-/* An element of the table as a function of type `type`. */
-INLINE void (*indirect(struct sm_instance *in, u32 type, u32 index, s64 fuel, u32 at))(void)
-{
-    if (UNLIKELY(index >= in->table_size)) {
-        trap_at(in, UNDEFINED_ELEMENT, fuel, at);
-    }
-    const struct sm_funcref *element = &in->table[index];
-    if (UNLIKELY(element->function == (void (*)(void))0)) {
-        trap_at(in, UNINITIALIZED_ELEMENT, fuel, at);
-    }
-    if (UNLIKELY(element->type != type)) {
-        trap_at(in, INDIRECT_CALL_TYPE_MISMATCH, fuel, at);
-    }
-    return element->function;
-}
-#define INDIRECT(signature, type, index, at) ((signature)indirect(&m->base, type, index, fuel, at))
+/* The table element `index` as a function of canonical type `type`. */
+#define INDIRECT(signature, type_, index, at)                                                      \
+    (TRAP_IF((index) >= m->base.table_size, UNDEFINED_ELEMENT, at),                                \
+     TRAP_IF(m->base.table[index].function == (void (*)(void))0, UNINITIALIZED_ELEMENT, at),       \
+     TRAP_IF(m->base.table[index].type != (type_), INDIRECT_CALL_TYPE_MISMATCH, at),               \
+     (signature)m->base.table[index].function)
 
 /* ---- linear memory --------------------------------------------------------------------------- */
 
 #define CHECK_RANGE(offset, size, at)                                                              \
     do {                                                                                           \
-        if (UNLIKELY((offset) + (u64)(size) > mem_size)) {                                         \
-            TRAP(MEMORY_OUT_OF_BOUNDS, at);                                                        \
-        }                                                                                          \
+        TRAP_IF((offset) + (u64)(size) > mem_size, MEMORY_OUT_OF_BOUNDS, at);                      \
     } while (0)
 
 /* The address is i32 + offset in 64 bits: below 2^33, so adding the size cannot wrap. The check
- * comes before the access and stays also when the loaded value is unused. */
-#define DEFINE_LOAD(name, memory_type, extended_type, result_type)                                 \
-    INLINE result_type name##_checked(struct sm_instance *in, const u8 *mem, u64 mem_size,         \
-                                      s64 fuel, u64 address, u32 at)                               \
-    {                                                                                              \
-        if (UNLIKELY(address + sizeof(memory_type) > mem_size)) {                                  \
-            trap_at(in, MEMORY_OUT_OF_BOUNDS, fuel, at);                                           \
-        }                                                                                          \
-        memory_type value;                                                                         \
-        __builtin_memcpy(&value, mem + address, sizeof(value));                                    \
-        return (result_type)(extended_type)value;                                                  \
-    }
-#define DEFINE_STORE(name, memory_type, value_type)                                                \
-    INLINE void name##_checked(struct sm_instance *in, u8 *mem, u64 mem_size, s64 fuel,            \
-                               u64 address, value_type value, u32 at)                              \
-    {                                                                                              \
-        if (UNLIKELY(address + sizeof(memory_type) > mem_size)) {                                  \
-            trap_at(in, MEMORY_OUT_OF_BOUNDS, fuel, at);                                           \
-        }                                                                                          \
-        memory_type wrapped = (memory_type)value;                                                  \
-        __builtin_memcpy(mem + address, &wrapped, sizeof(wrapped));                                \
-    }
+ * comes before the access and stays also when the loaded value is unused. Accesses may be unaligned
+ * and may alias anything. */
+#define DEFINE_ACCESS(type) typedef type type##_at __attribute__((aligned(1), may_alias))
+DEFINE_ACCESS(u8);
+DEFINE_ACCESS(s8);
+DEFINE_ACCESS(u16);
+DEFINE_ACCESS(s16);
+DEFINE_ACCESS(u32);
+DEFINE_ACCESS(s32);
+DEFINE_ACCESS(u64);
+DEFINE_ACCESS(f32);
+DEFINE_ACCESS(f64);
 
-DEFINE_LOAD(i32_load, u32, u32, u32)
-DEFINE_LOAD(i64_load, u64, u64, u64)
-DEFINE_LOAD(f32_load, f32, f32, f32)
-DEFINE_LOAD(f64_load, f64, f64, f64)
-DEFINE_LOAD(i32_load8_s, s8, s32, u32)
-DEFINE_LOAD(i64_load8_s, s8, s64, u64)
-DEFINE_LOAD(i32_load8_u, u8, u32, u32)
-DEFINE_LOAD(i64_load8_u, u8, u64, u64)
-DEFINE_LOAD(i32_load16_s, s16, s32, u32)
-DEFINE_LOAD(i64_load16_s, s16, s64, u64)
-DEFINE_LOAD(i32_load16_u, u16, u32, u32)
-DEFINE_LOAD(i64_load16_u, u16, u64, u64)
-DEFINE_LOAD(i64_load32_s, s32, s64, u64)
-DEFINE_LOAD(i64_load32_u, u32, u64, u64)
-DEFINE_STORE(i32_store, u32, u32)
-DEFINE_STORE(i64_store, u64, u64)
-DEFINE_STORE(f32_store, f32, f32)
-DEFINE_STORE(f64_store, f64, f64)
-DEFINE_STORE(i32_store8, u8, u32)
-DEFINE_STORE(i32_store16, u16, u32)
-DEFINE_STORE(i64_store8, u8, u64)
-DEFINE_STORE(i64_store16, u16, u64)
-DEFINE_STORE(i64_store32, u32, u64)
+#define LOAD(type, result, extended, address, at)                                                  \
+    (ea = (address), TRAP_IF(ea + sizeof(type) > mem_size, MEMORY_OUT_OF_BOUNDS, at),              \
+     (result)(extended) * (const type##_at *)(mem + ea))
+#define STORE(type, address, value, at)                                                            \
+    (ea = (address), TRAP_IF(ea + sizeof(type) > mem_size, MEMORY_OUT_OF_BOUNDS, at),              \
+     (void)(*(type##_at *)(mem + ea) = (type)(value)))
 
-#define LOAD(name, address, at) name##_checked(&m->base, mem, mem_size, fuel, address, at)
-#define STORE(name, address, value, at)                                                            \
-    name##_checked(&m->base, mem, mem_size, fuel, address, value, at)
+#define i32_load(address, at)           LOAD(u32, u32, u32, address, at)
+#define i64_load(address, at)           LOAD(u64, u64, u64, address, at)
+#define f32_load(address, at)           LOAD(f32, f32, f32, address, at)
+#define f64_load(address, at)           LOAD(f64, f64, f64, address, at)
+#define i32_load8_s(address, at)        LOAD(s8, u32, s32, address, at)
+#define i32_load8_u(address, at)        LOAD(u8, u32, u32, address, at)
+#define i32_load16_s(address, at)       LOAD(s16, u32, s32, address, at)
+#define i32_load16_u(address, at)       LOAD(u16, u32, u32, address, at)
+#define i64_load8_s(address, at)        LOAD(s8, u64, s64, address, at)
+#define i64_load8_u(address, at)        LOAD(u8, u64, u64, address, at)
+#define i64_load16_s(address, at)       LOAD(s16, u64, s64, address, at)
+#define i64_load16_u(address, at)       LOAD(u16, u64, u64, address, at)
+#define i64_load32_s(address, at)       LOAD(s32, u64, s64, address, at)
+#define i64_load32_u(address, at)       LOAD(u32, u64, u64, address, at)
+#define i32_store(address, value, at)   STORE(u32, address, value, at)
+#define i64_store(address, value, at)   STORE(u64, address, value, at)
+#define f32_store(address, value, at)   STORE(f32, address, value, at)
+#define f64_store(address, value, at)   STORE(f64, address, value, at)
+#define i32_store8(address, value, at)  STORE(u8, address, value, at)
+#define i32_store16(address, value, at) STORE(u16, address, value, at)
+#define i64_store8(address, value, at)  STORE(u8, address, value, at)
+#define i64_store16(address, value, at) STORE(u16, address, value, at)
+#define i64_store32(address, value, at) STORE(u32, address, value, at)
 
-#define MEMORY_PAGES       ((u32)(mem_size >> 16))
-#define MEMORY_GROW(pages) grow(&m->base, pages, &mem_size)
-INLINE u32 grow(struct sm_instance *in, u32 pages, u64 *mem_size)
-{
-    u32 previous = in->services->memory_grow(in, pages);
-    *mem_size = in->memory_size;
-    return previous;
-}
+#define MEMORY_PAGES ((u32)(mem_size >> 16))
+/* The runtime updates the size in the instance. */
+#define MEMORY_GROW(result, pages)                                                                 \
+    (result = m->base.services->memory_grow(&m->base, pages), mem_size = m->base.memory_size)
 
 #define MEMORY_FILL(to, value, size, at)                                                           \
     do {                                                                                           \
@@ -200,9 +177,7 @@ INLINE u32 grow(struct sm_instance *in, u32 pages, u64 *mem_size)
     } while (0)
 #define MEMORY_INIT(bytes, available, to, from, size, at)                                          \
     do {                                                                                           \
-        if (UNLIKELY((u64)(from) + (size) > (available))) {                                        \
-            TRAP(MEMORY_OUT_OF_BOUNDS, at);                                                        \
-        }                                                                                          \
+        TRAP_IF((u64)(from) + (size) > (available), MEMORY_OUT_OF_BOUNDS, at);                     \
         CHECK_RANGE(to, size, at);                                                                 \
         m->base.services->memory_move(mem + (to), (bytes) + (from), size);                         \
     } while (0)
@@ -211,19 +186,16 @@ INLINE u32 grow(struct sm_instance *in, u32 pages, u64 *mem_size)
 
 #define TABLE_INIT(items, available, to, from, count, at)                                          \
     do {                                                                                           \
-        if (UNLIKELY((u64)(from) + (count) > (available) ||                                        \
-                     (u64)(to) + (count) > m->base.table_size)) {                                  \
-            TRAP(TABLE_OUT_OF_BOUNDS, at);                                                         \
-        }                                                                                          \
+        TRAP_IF((u64)(from) + (count) > (available) || (u64)(to) + (count) > m->base.table_size,   \
+                TABLE_OUT_OF_BOUNDS, at);                                                          \
         m->base.services->memory_move(m->base.table + (to), (items) + (from),                      \
                                       (u64)(count) * sizeof(struct sm_funcref));                   \
     } while (0)
 #define TABLE_COPY(to, from, count, at)                                                            \
     do {                                                                                           \
-        if (UNLIKELY((u64)(from) + (count) > m->base.table_size ||                                 \
-                     (u64)(to) + (count) > m->base.table_size)) {                                  \
-            TRAP(TABLE_OUT_OF_BOUNDS, at);                                                         \
-        }                                                                                          \
+        TRAP_IF((u64)(from) + (count) > m->base.table_size ||                                      \
+                    (u64)(to) + (count) > m->base.table_size,                                      \
+                TABLE_OUT_OF_BOUNDS, at);                                                          \
         m->base.services->memory_move(m->base.table + (to), m->base.table + (from),                \
                                       (u64)(count) * sizeof(struct sm_funcref));                   \
     } while (0)
@@ -241,45 +213,20 @@ INLINE u32 grow(struct sm_instance *in, u32 pages, u64 *mem_size)
 #define I32_ROTR(x, y) ((x) >> ((y) & 31u) | (x) << ((32u - (y)) & 31u))
 #define I64_ROTR(x, y) ((x) >> ((y) & 63u) | (x) << ((64u - (y)) & 63u))
 
-#define DEFINE_DIVISION(name, unsigned_type, signed_type, least)                                   \
-    INLINE unsigned_type name##_div_s(struct sm_instance *in, unsigned_type x, unsigned_type y,    \
-                                      s64 fuel, u32 at)                                            \
-    {                                                                                              \
-        if (UNLIKELY(y == 0)) {                                                                    \
-            trap_at(in, INTEGER_DIVIDE_BY_ZERO, fuel, at);                                         \
-        }                                                                                          \
-        if (UNLIKELY(x == (least) && y == (unsigned_type) - 1)) {                                  \
-            trap_at(in, INTEGER_OVERFLOW, fuel, at);                                               \
-        }                                                                                          \
-        return (unsigned_type)((signed_type)x / (signed_type)y);                                   \
-    }                                                                                              \
-    INLINE unsigned_type name##_rem_s(struct sm_instance *in, unsigned_type x, unsigned_type y,    \
-                                      s64 fuel, u32 at)                                            \
-    {                                                                                              \
-        if (UNLIKELY(y == 0)) {                                                                    \
-            trap_at(in, INTEGER_DIVIDE_BY_ZERO, fuel, at);                                         \
-        }                                                                                          \
-        return y == (unsigned_type) - 1 ? 0 : (unsigned_type)((signed_type)x % (signed_type)y);    \
-    }                                                                                              \
-    INLINE unsigned_type name##_div_u(struct sm_instance *in, unsigned_type x, unsigned_type y,    \
-                                      s64 fuel, u32 at)                                            \
-    {                                                                                              \
-        if (UNLIKELY(y == 0)) {                                                                    \
-            trap_at(in, INTEGER_DIVIDE_BY_ZERO, fuel, at);                                         \
-        }                                                                                          \
-        return x / y;                                                                              \
-    }                                                                                              \
-    INLINE unsigned_type name##_rem_u(struct sm_instance *in, unsigned_type x, unsigned_type y,    \
-                                      s64 fuel, u32 at)                                            \
-    {                                                                                              \
-        if (UNLIKELY(y == 0)) {                                                                    \
-            trap_at(in, INTEGER_DIVIDE_BY_ZERO, fuel, at);                                         \
-        }                                                                                          \
-        return x % y;                                                                              \
-    }
-DEFINE_DIVISION(i32, u32, s32, 0x80000000u)
-DEFINE_DIVISION(i64, u64, s64, 0x8000000000000000u)
-#define DIVIDE(name, x, y, at) name(&m->base, x, y, fuel, at)
+/* Operands are variables, so they may be repeated. */
+#define DIV_S(unsigned_type, signed_type, least, x, y, at)                                         \
+    (TRAP_IF((y) == 0, INTEGER_DIVIDE_BY_ZERO, at),                                                \
+     TRAP_IF((x) == (least) && (y) == (unsigned_type) - 1, INTEGER_OVERFLOW, at),                  \
+     (unsigned_type)((signed_type)(x) / (signed_type)(y)))
+#define REM_S(unsigned_type, signed_type, x, y, at)                                                \
+    (TRAP_IF((y) == 0, INTEGER_DIVIDE_BY_ZERO, at),                                                \
+     (y) == (unsigned_type) - 1 ? 0 : (unsigned_type)((signed_type)(x) % (signed_type)(y)))
+#define I32_DIV_S(x, y, at) DIV_S(u32, s32, 0x80000000u, x, y, at)
+#define I64_DIV_S(x, y, at) DIV_S(u64, s64, 0x8000000000000000u, x, y, at)
+#define I32_REM_S(x, y, at) REM_S(u32, s32, x, y, at)
+#define I64_REM_S(x, y, at) REM_S(u64, s64, x, y, at)
+#define DIV_U(x, y, at)     (TRAP_IF((y) == 0, INTEGER_DIVIDE_BY_ZERO, at), (x) / (y))
+#define REM_U(x, y, at)     (TRAP_IF((y) == 0, INTEGER_DIVIDE_BY_ZERO, at), (x) % (y))
 
 /* ---- floats ---------------------------------------------------------------------------------- */
 
@@ -298,39 +245,44 @@ DEFINE_REINTERPRET(i64_reinterpret_f64, f64, u64)
 #define F32_NAN f32_reinterpret_i32(0x7fc00000u)
 #define F64_NAN f64_reinterpret_i64(0x7ff8000000000000u)
 
-/* Signs are bits: these three keep the payload of a NaN (core 2.0, section 4.3.3). */
-#define F32_ABS(x) f32_reinterpret_i32(i32_reinterpret_f32(x) & 0x7fffffffu)
-#define F64_ABS(x) f64_reinterpret_i64(i64_reinterpret_f64(x) & 0x7fffffffffffffffu)
-#define F32_NEG(x) f32_reinterpret_i32(i32_reinterpret_f32(x) ^ 0x80000000u)
-#define F64_NEG(x) f64_reinterpret_i64(i64_reinterpret_f64(x) ^ 0x8000000000000000u)
-#define F32_COPYSIGN(x, y)                                                                         \
+/* Signs are bits: these keep the payload of a NaN (core 2.0, section 4.3.3). */
+#define wasm_fabsf(x) f32_reinterpret_i32(i32_reinterpret_f32(x) & 0x7fffffffu)
+#define wasm_fabs(x)  f64_reinterpret_i64(i64_reinterpret_f64(x) & 0x7fffffffffffffffu)
+#define wasm_negf(x)  f32_reinterpret_i32(i32_reinterpret_f32(x) ^ 0x80000000u)
+#define wasm_neg(x)   f64_reinterpret_i64(i64_reinterpret_f64(x) ^ 0x8000000000000000u)
+#define copysignf(x, y)                                                                            \
     f32_reinterpret_i32((i32_reinterpret_f32(x) & 0x7fffffffu) |                                   \
                         (i32_reinterpret_f32(y) & 0x80000000u))
-#define F64_COPYSIGN(x, y)                                                                         \
+#define copysign(x, y)                                                                             \
     f64_reinterpret_i64((i64_reinterpret_f64(x) & 0x7fffffffffffffffu) |                           \
                         (i64_reinterpret_f64(y) & 0x8000000000000000u))
 
+/* Floats exist only where a policy makes every NaN result canonical, right after the operation. */
+#define wasm_quietf(x) (x)
+#define wasm_quiet(x)  (x)
+#define INFINITY       __builtin_inf()
+
 /* The canonical NaN when the argument is one, else the function of it. */
-#define DEFINE_ROUNDING(suffix, type, nan, builtin_suffix)                                         \
+#define DEFINE_FLOAT_FUNCTIONS(type, nan, suffix)                                                  \
     INLINE type wasm_floor##suffix(type x)                                                         \
     {                                                                                              \
-        return UNLIKELY(x != x) ? nan : __builtin_floor##builtin_suffix(x);                        \
+        return UNLIKELY(x != x) ? nan : __builtin_floor##suffix(x);                                \
     }                                                                                              \
     INLINE type wasm_ceil##suffix(type x)                                                          \
     {                                                                                              \
-        return UNLIKELY(x != x) ? nan : __builtin_ceil##builtin_suffix(x);                         \
+        return UNLIKELY(x != x) ? nan : __builtin_ceil##suffix(x);                                 \
     }                                                                                              \
     INLINE type wasm_trunc##suffix(type x)                                                         \
     {                                                                                              \
-        return UNLIKELY(x != x) ? nan : __builtin_trunc##builtin_suffix(x);                        \
+        return UNLIKELY(x != x) ? nan : __builtin_trunc##suffix(x);                                \
     }                                                                                              \
-    INLINE type wasm_nearest##suffix(type x)                                                       \
+    INLINE type wasm_nearbyint##suffix(type x)                                                     \
     {                                                                                              \
-        return UNLIKELY(x != x) ? nan : __builtin_nearbyint##builtin_suffix(x);                    \
+        return UNLIKELY(x != x) ? nan : __builtin_nearbyint##suffix(x);                            \
     }                                                                                              \
     INLINE type wasm_sqrt##suffix(type x)                                                          \
     {                                                                                              \
-        return UNLIKELY(x != x || x < 0) ? nan : __builtin_sqrt##builtin_suffix(x);                \
+        return UNLIKELY(x != x || x < 0) ? nan : __builtin_sqrt##suffix(x);                        \
     }                                                                                              \
     INLINE type wasm_min##suffix(type x, type y)                                                   \
     {                                                                                              \
@@ -352,44 +304,59 @@ DEFINE_REINTERPRET(i64_reinterpret_f64, f64, u64)
         }                                                                                          \
         return x > y ? x : y;                                                                      \
     }
-DEFINE_ROUNDING(_f32, f32, F32_NAN, f)
-DEFINE_ROUNDING(_f64, f64, F64_NAN, )
+DEFINE_FLOAT_FUNCTIONS(f32, F32_NAN, f)
+DEFINE_FLOAT_FUNCTIONS(f64, F64_NAN, )
+#define FMIN(x, y) _Generic((x), f32: wasm_minf, f64: wasm_min)(x, y)
+#define FMAX(x, y) _Generic((x), f32: wasm_maxf, f64: wasm_max)(x, y)
 
 /* Conversions to integers. The bounds are exact in the float type: the value converts when it lies
  * strictly between `low` and `high`. -2^31 - 1 and -2^63 - 1 have no exact f32 (and f64) neighbour
  * below -2^31 (-2^63), so there the bound is the next float below. */
-#define DEFINE_TRUNCATION(name, float_type, int_type, result_type, low, high, least, greatest)     \
-    INLINE result_type name(struct sm_instance *in, float_type x, s64 fuel, u32 at)                \
-    {                                                                                              \
-        if (UNLIKELY(x != x)) {                                                                    \
-            trap_at(in, INVALID_CONVERSION, fuel, at);                                             \
-        }                                                                                          \
-        if (UNLIKELY(!(x > (low) && x < (high)))) {                                                \
-            trap_at(in, INTEGER_OVERFLOW, fuel, at);                                               \
-        }                                                                                          \
-        return (result_type)(int_type)x;                                                           \
-    }                                                                                              \
-    INLINE result_type name##_sat(float_type x)                                                    \
-    {                                                                                              \
-        if (UNLIKELY(x != x)) {                                                                    \
-            return 0;                                                                              \
-        }                                                                                          \
-        if (UNLIKELY(!(x > (low)))) {                                                              \
-            return (result_type)(least);                                                           \
-        }                                                                                          \
-        return UNLIKELY(!(x < (high))) ? (result_type)(greatest) : (result_type)(int_type)x;       \
-    }
-DEFINE_TRUNCATION(i32_trunc_f32_s, f32, s32, u32, -0x1.000002p31f, 0x1p31f, 0x80000000u,
-                  0x7fffffffu)
-DEFINE_TRUNCATION(i32_trunc_f32_u, f32, u32, u32, -1.0f, 0x1p32f, 0u, 0xffffffffu)
-DEFINE_TRUNCATION(i32_trunc_f64_s, f64, s32, u32, -2147483649.0, 0x1p31, 0x80000000u, 0x7fffffffu)
-DEFINE_TRUNCATION(i32_trunc_f64_u, f64, u32, u32, -1.0, 0x1p32, 0u, 0xffffffffu)
-DEFINE_TRUNCATION(i64_trunc_f32_s, f32, s64, u64, -0x1.000002p63f, 0x1p63f, 0x8000000000000000u,
-                  0x7fffffffffffffffu)
-DEFINE_TRUNCATION(i64_trunc_f32_u, f32, u64, u64, -1.0f, 0x1p64f, 0u, 0xffffffffffffffffu)
-DEFINE_TRUNCATION(i64_trunc_f64_s, f64, s64, u64, -0x1.0000000000001p63, 0x1p63,
-                  0x8000000000000000u, 0x7fffffffffffffffu)
-DEFINE_TRUNCATION(i64_trunc_f64_u, f64, u64, u64, -1.0, 0x1p64, 0u, 0xffffffffffffffffu)
-#define TRUNCATE(name, x, at) name(&m->base, x, fuel, at)
+#define TRUNC(result, integer, low, high, x, at)                                                   \
+    (TRAP_IF((x) != (x), INVALID_CONVERSION, at),                                                  \
+     TRAP_IF(!((x) > (low) && (x) < (high)), INTEGER_OVERFLOW, at), (result)(integer)(x))
+#define TRUNC_SAT(result, integer, low, high, least, greatest, x)                                  \
+    ((x) != (x)     ? (result)0                                                                    \
+     : !((x) > low) ? (result)(least)                                                              \
+     : (x) < high   ? (result)(integer)(x)                                                         \
+                    : (result)(greatest))
+
+#define I32_S_F32          -0x1.000002p31f, 0x1p31f
+#define I32_U_F32          -1.0f, 0x1p32f
+#define I32_S_F64          -2147483649.0, 0x1p31
+#define I32_U_F64          -1.0, 0x1p32
+#define I64_S_F32          -0x1.000002p63f, 0x1p63f
+#define I64_U_F32          -1.0f, 0x1p64f
+#define I64_S_F64          -0x1.0000000000001p63, 0x1p63
+#define I64_U_F64          -1.0, 0x1p64
+#define I32_S_RANGE        0x80000000u, 0x7fffffffu
+#define I32_U_RANGE        0u, 0xffffffffu
+#define I64_S_RANGE        0x8000000000000000u, 0x7fffffffffffffffu
+#define I64_U_RANGE        0u, 0xffffffffffffffffu
+#define EXPAND(macro, ...) macro(__VA_ARGS__)
+
+#define I32_TRUNC_S_F32(x, at) EXPAND(TRUNC, u32, s32, I32_S_F32, x, at)
+#define I32_TRUNC_U_F32(x, at) EXPAND(TRUNC, u32, u32, I32_U_F32, x, at)
+#define I32_TRUNC_S_F64(x, at) EXPAND(TRUNC, u32, s32, I32_S_F64, x, at)
+#define I32_TRUNC_U_F64(x, at) EXPAND(TRUNC, u32, u32, I32_U_F64, x, at)
+#define I64_TRUNC_S_F32(x, at) EXPAND(TRUNC, u64, s64, I64_S_F32, x, at)
+#define I64_TRUNC_U_F32(x, at) EXPAND(TRUNC, u64, u64, I64_U_F32, x, at)
+#define I64_TRUNC_S_F64(x, at) EXPAND(TRUNC, u64, s64, I64_S_F64, x, at)
+#define I64_TRUNC_U_F64(x, at) EXPAND(TRUNC, u64, u64, I64_U_F64, x, at)
+#define I32_TRUNC_SAT_S_F32(x) EXPAND(TRUNC_SAT, u32, s32, I32_S_F32, I32_S_RANGE, x)
+#define I32_TRUNC_SAT_U_F32(x) EXPAND(TRUNC_SAT, u32, u32, I32_U_F32, I32_U_RANGE, x)
+#define I32_TRUNC_SAT_S_F64(x) EXPAND(TRUNC_SAT, u32, s32, I32_S_F64, I32_S_RANGE, x)
+#define I32_TRUNC_SAT_U_F64(x) EXPAND(TRUNC_SAT, u32, u32, I32_U_F64, I32_U_RANGE, x)
+#define I64_TRUNC_SAT_S_F32(x) EXPAND(TRUNC_SAT, u64, s64, I64_S_F32, I64_S_RANGE, x)
+#define I64_TRUNC_SAT_U_F32(x) EXPAND(TRUNC_SAT, u64, u64, I64_U_F32, I64_U_RANGE, x)
+#define I64_TRUNC_SAT_S_F64(x) EXPAND(TRUNC_SAT, u64, s64, I64_S_F64, I64_S_RANGE, x)
+#define I64_TRUNC_SAT_U_F64(x) EXPAND(TRUNC_SAT, u64, u64, I64_U_F64, I64_U_RANGE, x)
+
+/* Functions too large for an optimiser whose passes are superlinear. */
+#ifdef __clang__
+#define UNOPTIMISED __attribute__((optnone, noinline))
+#else
+#define UNOPTIMISED __attribute__((optimize("O0"), noinline))
+#endif
 
 #endif

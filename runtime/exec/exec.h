@@ -1,19 +1,20 @@
 /* Native code: load an artefact, make an instance of it, run its functions, and get out of them
  * again.
  *
- *     sm_exec_load       verified descriptor -> dlopen -> descriptor check          module
- * (counted) sm_exec_create     linear memory, table, globals, guest stack activation sm_exec_start
- * active segments; may trap sm_exec_invoke     one exported function, on the guest stack
+ *     sm_exec_load      verified file -> dlopen -> descriptor check       module (counted)
+ *     sm_exec_create    linear memory, table, globals, guest stack        activation
+ *     sm_exec_start     active segments; may trap
+ *     sm_exec_invoke    one exported function, on the guest stack
  *     sm_exec_destroy
  *
  * An activation is one frame of a transaction: an instance, its fuel, its stack. It belongs to one
  * thread at a time. Host functions are reached through one callback, so exec knows neither profiles
  * nor state:
  *
- *     guest code --services.host_call--> exec --host.call--> (runtime) --returns--> exec --> guest
- * code
- *                                                                \--SM_EXEC_STOP--> leaves the
- * activation
+ *     guest code -- services.host_call --> exec -- host.call --> (runtime)
+ *                                           |                        |
+ *     guest code <------------------------ exec <-- CONTINUE --------+
+ *     caller of sm_exec_invoke <---------- exec <-- STOP ------------+
  *
  * A host call may invoke another export of its own activation (`allocate`): invocations of one
  * activation nest on its guest stack, each with a way out of its own. It may also run another
@@ -53,6 +54,10 @@ const struct sm_function *sm_exec_find_function(const struct sm_exec_module *mod
 
 struct sm_activation;
 
+/* Invocations of one activation that may be open at the same time, the outermost counts: each may
+ * need SMELT_HOST_STACK_BYTES. One more traps as stack_overflow, so the number is consensus. */
+#define SM_EXEC_NESTING_MAX 8u
+
 enum sm_exec_action { SM_EXEC_CONTINUE = 0, SM_EXEC_STOP = 1 };
 
 struct sm_exec_host {
@@ -67,7 +72,8 @@ enum sm_exec_end {
     SM_EXEC_RETURNED,
     SM_EXEC_TRAPPED,     /* `trap` and `offset` say how and where */
     SM_EXEC_OUT_OF_FUEL, /* fuel left is reported as 0 */
-    SM_EXEC_STOPPED      /* by the host callback, which knows why */
+    SM_EXEC_STOPPED,     /* by the host callback, which knows why */
+    SM_EXEC_FAILED       /* node failure, see `status`; no outcome, fuel is meaningless */
 };
 
 struct sm_exec_result {
@@ -75,29 +81,34 @@ struct sm_exec_result {
     enum smelt_trap trap;
     bool has_offset;
     uint32_t offset; /* of the trapping instruction, or of the host call that stopped */
+    /* FAILED: NO_MEMORY when the machine refused a memory.grow that the limits allow, INTERNAL when
+     * generated code asked for what its compiler never emits. OK otherwise. */
+    enum smelt_status status;
 };
 
-/* Memory and stack are fresh and zeroed: nothing of another activation is visible.
- * `host_stack_bytes` of native stack are added for host functions. NO_MEMORY when the machine
- * cannot give address space. */
+/* Memory and stack are fresh and zeroed: nothing of another activation is visible. `host` is
+ * copied. `fuel` above INT64_MAX counts as that. NO_MEMORY when the machine cannot give address
+ * space. */
 enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_exec_host *host,
                                  uint64_t fuel, struct sm_activation **out,
                                  struct smelt_error *err);
-void sm_exec_destroy(struct sm_activation *activation);
+void sm_exec_destroy(struct sm_activation *activation); /* NULL is fine */
 
 /* Applies active element segments, then active data segments, in order (core 2.0, section 4.5.4): a
  * segment that does not fit traps with TABLE_OUT_OF_BOUNDS or MEMORY_OUT_OF_BOUNDS. Call once,
  * before the first invocation. */
 void sm_exec_start(struct sm_activation *activation, struct sm_exec_result *result);
 
-/* Runs an export: `slots` has room for max(params, results, 1). Checks the entry's stack weight
- * first (trap stack_overflow), and at the end turns negative fuel into OUT_OF_FUEL whatever else
- * happened. Sets the floating point environment to the default (round to nearest, no flush to zero,
- * exceptions masked) and restores the caller's. */
+/* Runs an export: `slots` has room for max(params, results, 1). Takes the entry's stack weight for
+ * the time of the call (trap stack_overflow, without offset, when it is not there), and at the end
+ * turns negative fuel into OUT_OF_FUEL whatever else happened, a failure excepted. Sets the
+ * floating point environment to the default (round to nearest, no flush to zero, exceptions masked)
+ * and restores the caller's; host functions run in the default one. */
 void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *export_,
                     uint64_t *slots, struct sm_exec_result *result);
 
-/* For host functions. Fuel is never negative while the host callback runs. */
+/* For host functions. Fuel is never negative while the host callback runs; what the guest does next
+ * starts from the value set last. */
 uint64_t sm_exec_fuel(const struct sm_activation *activation);
 void sm_exec_set_fuel(struct sm_activation *activation, uint64_t fuel);
 const struct sm_exec_module *sm_exec_module_of(const struct sm_activation *activation);

@@ -69,13 +69,13 @@ static void test_failed_growth_keeps_the_block(void **state)
 {
     (void)state;
     const size_t before = sm_alloc_blocks();
-    char *block = (char *)sm_alloc(6);
-    memcpy(block, "intact", 6);
+    char *block = (char *)sm_alloc(sizeof("intact"));
+    memcpy(block, "intact", sizeof("intact"));
     sm_alloc_fail_at(1);
     assert_null(sm_realloc_array(block, 100, 1));
     sm_alloc_fail_at(0);
     assert_null(sm_realloc_array(block, SIZE_MAX, 2));
-    assert_memory_equal(block, "intact", 6);
+    assert_string_equal(block, "intact");
     sm_free(block);
     assert_int_equal(sm_alloc_blocks(), before);
 }

@@ -1,0 +1,128 @@
+/* smelt state dump: everything a state holds, in key order. */
+#include "cli/account.h"
+#include "cli/command.h"
+#include "cli/session.h"
+
+#include <stdlib.h>
+
+struct dump {
+    struct cli_output *out;
+    json_t *accounts; /* borrowed from the answer; NULL in human mode */
+    json_t *storage;  /* of the account visited last */
+    bool is_failed;   /* out of memory */
+};
+
+static bool visit_account(void *context, const struct smelt_address *address,
+                          const struct smelt_account *account)
+{
+    struct dump *dump = context;
+    if (dump->accounts == NULL) {
+        cli_account_print(dump->out, address, account);
+        return true;
+    }
+    json_t *row = cli_account_json(address, account);
+    dump->storage = json_array();
+    if (json_object_set_new(row, "storage", dump->storage) != 0) {
+        json_decref(row);
+        row = NULL;
+    }
+    dump->is_failed = json_array_append_new(dump->accounts, row) != 0;
+    return !dump->is_failed;
+}
+
+static void print_pair(const struct cli_output *out, struct smelt_slice key,
+                       struct smelt_slice value)
+{
+    char *key_text = cli_bytes_show(key);
+    char *value_text = cli_bytes_show(value);
+    cli_field(out, "storage", "%s = %s", key_text != NULL ? key_text : "",
+              value_text != NULL ? value_text : "");
+    free(value_text);
+    free(key_text);
+}
+
+static bool visit_storage(void *context, const struct smelt_address *address,
+                          struct smelt_slice key, struct smelt_slice value)
+{
+    struct dump *dump = context;
+    (void)address;
+    if (dump->accounts == NULL) {
+        print_pair(dump->out, key, value);
+        return true;
+    }
+    json_t *row = json_pack("{s:o, s:o}", "key", cli_json_hex(key.data, key.size), "value",
+                            cli_json_hex(value.data, value.size));
+    dump->is_failed = json_array_append_new(dump->storage, row) != 0;
+    return !dump->is_failed;
+}
+
+static json_t *schedule_json(const struct smelt_schedule *schedule)
+{
+    struct smelt_hash digest;
+    smelt_schedule_digest(schedule, &digest);
+    return json_pack("{s:s, s:o}", "name", smelt_schedule_name(schedule), "digest",
+                     cli_json_hex(digest.bytes, SMELT_HASH_BYTES));
+}
+
+/* Profile and schedule, when the state has them: a state with funded accounts only has none. */
+static enum smelt_status describe(struct dump *dump, struct cli_session *session,
+                                  struct smelt_error *err)
+{
+    struct smelt_buf profile = {0};
+    struct smelt_buf text = {0};
+    struct smelt_slice profile_name;
+    bool is_recorded = false;
+    enum smelt_status status;
+    CLI_TRY(smelt_state_describe(session->store, &profile, &text, &is_recorded, err));
+    if (is_recorded) {
+        struct smelt_slice view = {.data = text.data, .size = text.size};
+        CLI_TRY(smelt_schedule_parse(view, &smelt_profile_engine, &session->schedule, err));
+    }
+    profile_name = (struct smelt_slice){.data = profile.data, .size = profile.size};
+    if (dump->out->is_json) {
+        dump->accounts = json_array();
+        dump->out->object = json_pack(
+            "{s:o, s:o, s:o}", "profile", is_recorded ? cli_json_text(profile_name) : json_null(),
+            "schedule", is_recorded ? schedule_json(session->schedule) : json_null(), "accounts",
+            dump->accounts);
+        if (dump->out->object == NULL) {
+            status = cli_error_no_memory(err);
+        }
+    } else if (is_recorded) {
+        char *name = cli_text_escape(profile_name, false);
+        cli_headline(dump->out, CLI_TONE_PLAIN, "state", "profile %s, schedule %s",
+                     name != NULL ? name : "", smelt_schedule_name(session->schedule));
+        free(name);
+    } else {
+        cli_headline(dump->out, CLI_TONE_PLAIN, "state", "nothing deployed yet");
+    }
+cleanup:
+    smelt_buf_deinit(&text);
+    smelt_buf_deinit(&profile);
+    return status;
+}
+
+static int run_dump(const struct cli_options *options, struct cli_output *out)
+{
+    enum smelt_status status;
+    struct smelt_error err = {0};
+    struct cli_session session = {0};
+    struct dump dump = {.out = out};
+    struct smelt_state_visitor visitor = {
+        .account = visit_account, .storage = visit_storage, .context = &dump};
+    CLI_TRY(cli_session_open_store(&session, options, CLI_STATE_EXISTING, &err));
+    CLI_TRY(describe(&dump, &session, &err));
+    CLI_TRY(smelt_state_visit(session.store, &visitor, &err));
+    if (dump.is_failed) {
+        status = cli_error_no_memory(&err);
+    }
+cleanup:
+    cli_session_close(&session);
+    return status == SMELT_STATUS_OK ? CLI_EXIT_OK : cli_fail(out, &err);
+}
+
+const struct cli_command cli_command_state_dump = {
+    .syntax = {.name = "state dump", .arguments = "", .required = CLI_ACCEPTS(STATE)},
+    .brief = "list accounts and contract storage",
+    .run = run_dump,
+};

@@ -1,0 +1,697 @@
+/* The whole story of a compilation on one page:
+ *
+ *   bytes -> key -> cache? -> decode -> validate -> gate -> instrument -> wasm2c -> lower -> clang
+ * -> link
+ *         -> audit -> seal and publish
+ *
+ * The key names everything that decides the bytes of the artefact; when it is in the cache no stage
+ * runs. */
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/status.h"
+#include "cache/objects.h"
+#include "compiler/driver/elf.h"
+#include "compiler/driver/process.h"
+#include "compiler/driver/toolchain.h"
+#include "compiler/driver/workdir.h"
+#include "compiler/instrument/instrument.h"
+#include "compiler/lower/lower.h"
+#include "hostabi/guest/smelt_abi.h"
+
+#include <smelt/compiler.h>
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WHERE "compile"
+
+/* Raised by every change to the instrumenter, the lowering pass or this file that can change an
+ * artefact. */
+#define SM_CODEGEN_VERSION 1u
+
+/* Modules with more code than this are compiled without optimisation as a whole, as single large
+ * functions always are (SM_LOWER_UNOPTIMISED_BYTES). Bytes of the code section. */
+#define UNOPTIMISED_CODE_BYTES 131072u
+
+#define TOOL_CPU_SECONDS  600u
+#define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
+#define EXTRA_STACK_BYTES 16384u /* entry and import wrappers have frames of their own */
+
+#if defined(__x86_64__)
+#define TARGET_TRIPLE "x86_64-unknown-linux-gnu"
+#define TARGET_CPU    "-march=x86-64-v2"
+#elif defined(__aarch64__)
+#define TARGET_TRIPLE "aarch64-unknown-linux-gnu"
+#define TARGET_CPU    "-march=armv8-a"
+#else
+#error "generated code is tested on x86-64 and aarch64 only"
+#endif
+
+/* Each flag is in the key. -fwrapv and friends give C the arithmetic of wasm; -ffp-contract=off
+ * keeps every rounding; nothing may depend on where or when it runs. */
+static const char *const clang_flags[] = {
+    "--target=" TARGET_TRIPLE,
+    TARGET_CPU,
+    "-mtune=generic",
+    "-std=gnu17",
+    "-DSMELT_GUEST",
+    "-ffreestanding",
+    "-nostdinc",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fwrapv",
+    "-fno-strict-aliasing",
+    "-fno-finite-loops",
+    "-fno-math-errno",
+    "-ffp-contract=off",
+
+    "-fno-stack-protector",
+    "-fno-ident",
+    "-fstack-size-section",
+    "-fbracket-depth=1024",
+    "-w",
+};
+static const char *const linker_flags[] = {
+    "-shared",
+    "--no-undefined",
+    "-Bsymbolic",
+    "--build-id=none",
+    "--hash-style=gnu",
+    "-znow",
+    "-zrelro",
+    "-znoexecstack",
+    "-ztext",
+    "-zseparate-code",
+    "--no-dependent-libraries",
+};
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+extern const unsigned char sm_embedded_smelt_abi_h[];
+extern const size_t sm_embedded_smelt_abi_h_size;
+extern const unsigned char sm_embedded_smelt_guest_h[];
+extern const size_t sm_embedded_smelt_guest_h_size;
+
+struct tool {
+    char path[SM_TOOL_PATH_BYTES];
+    struct smelt_buf version; /* first line of --version */
+};
+
+struct smelt_compiler {
+    struct smelt_compiler_options options;
+    struct sm_policy policy;
+    struct smelt_hash profile_digest;
+    struct smelt_hash policy_digest;
+    struct smelt_hash schedule_digest;
+    pthread_mutex_t lock; /* over the tools, which are looked for when first needed */
+    bool has_tools;
+    struct tool tools[SM_TOOL_LINKER + 1];
+    struct smelt_hash fingerprint;
+};
+
+static struct smelt_slice embedded_abi(void)
+{
+    return sm_slice(sm_embedded_smelt_abi_h, sm_embedded_smelt_abi_h_size);
+}
+
+static struct smelt_slice embedded_guest(void)
+{
+    return sm_slice(sm_embedded_smelt_guest_h, sm_embedded_smelt_guest_h_size);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static void warn(const struct smelt_compiler *compiler, const char *line)
+{
+    if (compiler->options.warn != NULL) {
+        compiler->options.warn(compiler->options.warn_context, line);
+    }
+}
+
+/* ---- creation -------------------------------------------------------------------------------- */
+
+enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *options,
+                                        struct smelt_compiler **out, struct smelt_error *err)
+{
+    *out = NULL;
+    if (options == NULL || options->cache == NULL || options->schedule == NULL) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "a compiler needs a cache and a schedule");
+    }
+    if (options->tier != SMELT_TIER_BASELINE ||
+        (unsigned)options->floats > SMELT_FLOAT_CANONICAL_NAN) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "unknown tier or float policy");
+    }
+    struct smelt_compiler *compiler = (struct smelt_compiler *)sm_calloc(1, sizeof(*compiler));
+    if (compiler == NULL) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    compiler->options = *options;
+    if (compiler->options.profile == NULL) {
+        compiler->options.profile = &smelt_profile_engine;
+    }
+    if (pthread_mutex_init(&compiler->lock, NULL) != 0) {
+        sm_free(compiler);
+        return sm_error_no_memory(err, WHERE);
+    }
+    sm_policy_init(&compiler->policy, options->floats, options->allows_any_import);
+    sm_policy_digest(&compiler->policy, &compiler->policy_digest);
+    smelt_profile_digest(compiler->options.profile, &compiler->profile_digest);
+    smelt_schedule_digest(options->schedule, &compiler->schedule_digest);
+    *out = compiler;
+    return SMELT_STATUS_OK;
+}
+
+void smelt_compiler_destroy(struct smelt_compiler *compiler)
+{
+    if (compiler != NULL) {
+        for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
+            smelt_buf_deinit(&compiler->tools[i].version);
+        }
+        (void)pthread_mutex_destroy(&compiler->lock);
+        sm_free(compiler);
+    }
+}
+
+/* ---- identity -------------------------------------------------------------------------------- */
+
+/* The version of an unchanged executable is remembered in the cache, so that a cached compile runs
+ * no tool. */
+static enum smelt_status learn_version(struct smelt_compiler *compiler, enum sm_tool tool,
+                                       struct smelt_error *err)
+{
+    struct tool *known = &compiler->tools[tool];
+    struct smelt_hash identity;
+    enum smelt_status status = sm_toolchain_identity(known->path, &identity, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    if (sm_cache_record_get(compiler->options.cache, "tool-version", &identity, &known->version,
+                            NULL) == SMELT_STATUS_OK) {
+        return sm_toolchain_check_version(tool, known->path, sm_buf_slice(&known->version), err);
+    }
+    status = sm_toolchain_version(tool, known->path, &known->version, err);
+    if (status == SMELT_STATUS_OK) {
+        /* only a hint: a cache that cannot be written costs time, nothing else */
+        (void)sm_cache_record_put(compiler->options.cache, "tool-version", &identity,
+                                  sm_buf_slice(&known->version), NULL);
+    }
+    return status;
+}
+
+static void compute_fingerprint(struct smelt_compiler *compiler)
+{
+    struct sm_digest digest;
+    sm_digest_init(&digest, "smelt.toolchain.v1");
+    sm_digest_u32(&digest, SM_CODEGEN_VERSION);
+    sm_digest_u32(&digest, SM_ABI_VERSION);
+    for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
+        sm_digest_slice(&digest, sm_buf_slice(&compiler->tools[i].version));
+    }
+    for (size_t i = 0; i < COUNT_OF(clang_flags); i++) {
+        sm_digest_text(&digest, clang_flags[i]);
+    }
+    for (size_t i = 0; i < COUNT_OF(linker_flags); i++) {
+        sm_digest_text(&digest, linker_flags[i]);
+    }
+    sm_digest_slice(&digest, embedded_abi());
+    sm_digest_slice(&digest, embedded_guest());
+    sm_digest_final(&digest, &compiler->fingerprint);
+}
+
+static enum smelt_status find_tools(struct smelt_compiler *compiler, struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    (void)pthread_mutex_lock(&compiler->lock);
+    if (!compiler->has_tools) {
+        struct tool *tools = compiler->tools;
+        SMELT_TRY(sm_toolchain_find(SM_TOOL_WASM2C, compiler->options.wasm2c_path,
+                                    tools[SM_TOOL_WASM2C].path, err));
+        SMELT_TRY(sm_toolchain_find(SM_TOOL_CLANG, compiler->options.clang_path,
+                                    tools[SM_TOOL_CLANG].path, err));
+        SMELT_TRY(
+            sm_toolchain_find_linker(tools[SM_TOOL_CLANG].path, tools[SM_TOOL_LINKER].path, err));
+        for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
+            SMELT_TRY(learn_version(compiler, (enum sm_tool)i, err));
+        }
+        compute_fingerprint(compiler);
+        compiler->has_tools = true;
+    }
+cleanup:
+    (void)pthread_mutex_unlock(&compiler->lock);
+    return status;
+}
+
+/* With the toolchain: the artefact key. Without: what a caller asks for, whoever compiled it. */
+static void compute_key(const struct smelt_compiler *compiler, const struct smelt_hash *module_hash,
+                        const struct smelt_hash *fingerprint, struct smelt_hash *out)
+{
+    struct sm_digest digest;
+    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v1" : "smelt.request.v1");
+    sm_digest_hash(&digest, module_hash);
+    sm_digest_hash(&digest, &compiler->policy_digest);
+    sm_digest_hash(&digest, &compiler->schedule_digest);
+    sm_digest_hash(&digest, &compiler->profile_digest);
+    sm_digest_text(&digest, TARGET_TRIPLE " " TARGET_CPU);
+    sm_digest_u32(&digest, compiler->options.tier);
+    if (fingerprint != NULL) {
+        sm_digest_hash(&digest, fingerprint);
+    } else {
+        sm_digest_u32(&digest, SM_ABI_VERSION);
+        sm_digest_u32(&digest, SM_CODEGEN_VERSION);
+    }
+    sm_digest_final(&digest, out);
+}
+
+/* ---- stages ---------------------------------------------------------------------------------- */
+
+struct job {
+    struct smelt_compiler *compiler;
+    struct smelt_slice wasm;
+    struct smelt_artefact *artefact;
+    struct smelt_error *err;
+    struct sm_arena arena;
+    struct sm_wasm_module module;
+    struct sm_instrumented instrumented;
+    struct sm_workdir workdir;
+    struct smelt_buf translated; /* by wasm2c */
+    struct smelt_buf lowered;
+    struct smelt_buf shared_object;
+};
+
+static void job_deinit(struct job *job)
+{
+    sm_workdir_remove(&job->workdir);
+    smelt_buf_deinit(&job->instrumented.wasm);
+    smelt_buf_deinit(&job->translated);
+    smelt_buf_deinit(&job->lowered);
+    smelt_buf_deinit(&job->shared_object);
+    sm_arena_deinit(&job->arena);
+}
+
+static enum smelt_status stage_decode(struct job *job)
+{
+    const struct smelt_compiler *compiler = job->compiler;
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (job->wasm.size > compiler->policy.module_bytes) {
+        return sm_error_set(job->err, SMELT_STATUS_MODULE_LIMIT, "module",
+                            "bytes of the module: %zu, the policy's limit is %u", job->wasm.size,
+                            compiler->policy.module_bytes);
+    }
+    SMELT_TRY(sm_wasm_decode(job->wasm, &job->arena, &job->module, job->err));
+    SMELT_TRY(sm_wasm_validate(&job->module, &job->arena, job->err));
+    SMELT_TRY(sm_gate_check(&job->module, &compiler->policy, compiler->options.profile, job->err));
+cleanup:
+    return status;
+}
+
+static enum smelt_status stage_instrument(struct job *job)
+{
+    const struct smelt_compiler *compiler = job->compiler;
+    return sm_instrument(&job->module, &compiler->policy, compiler->options.profile,
+                         compiler->options.schedule, &job->arena, &job->instrumented, job->err);
+}
+
+static enum smelt_status run_tool(struct job *job, enum sm_tool tool, const char *label,
+                                  const char *const *argv)
+{
+    const struct sm_process process = {.path = job->compiler->tools[tool].path,
+                                       .argv = argv,
+                                       .directory = job->workdir.path,
+                                       .cpu_seconds = TOOL_CPU_SECONDS,
+                                       .memory_bytes = TOOL_MEMORY_BYTES};
+    struct sm_process_result result = {0};
+    enum smelt_status status = sm_process_run(&process, &result, job->err);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_process_expect_success(&result, label, job->err);
+    }
+    sm_process_result_deinit(&result);
+    return status;
+}
+
+static enum smelt_status stage_wasm2c(struct job *job)
+{
+    static const char *const argv[] = {"wasm2c",
+                                       "instrumented.wasm",
+                                       "--no-debug-names",
+                                       "-n",
+                                       SM_LOWER_MODULE_NAME,
+                                       "-o",
+                                       "wasm2c.c",
+                                       NULL};
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(sm_workdir_create(&job->workdir, job->err));
+    SMELT_TRY(sm_workdir_write(&job->workdir, "instrumented.wasm",
+                               sm_buf_slice(&job->instrumented.wasm), job->err));
+    SMELT_TRY(run_tool(job, SM_TOOL_WASM2C, "wasm2c", argv));
+    SMELT_TRY(sm_workdir_read(&job->workdir, "wasm2c.c", &job->translated, job->err));
+cleanup:
+    return status;
+}
+
+static enum smelt_status stage_lower(struct job *job)
+{
+    const struct sm_lower_input input = {.module = &job->module,
+                                         .instrumented = &job->instrumented,
+                                         .module_hash = &job->artefact->module_hash,
+                                         .artefact_key = &job->artefact->key,
+                                         .wasm2c = sm_buf_slice(&job->translated)};
+    return sm_lower(&input, &job->lowered, job->err);
+}
+
+struct frames {
+    const struct sm_instrumented *instrumented;
+    const struct sm_wasm_module *module;
+    uint64_t bytes; /* native stack for the whole logical limit, so far */
+    uint64_t extra; /* largest frame of a function without a weight */
+};
+
+/* Every chain of frames holds at most SM_STACK_LIMIT of weight, so the worst function at the limit
+ * bounds it. */
+static void visit_frame(void *context, const char *name, uint64_t bytes)
+{
+    struct frames *frames = (struct frames *)context;
+    uint32_t index;
+    char rest;
+    if (sscanf(name, "func_%" SCNu32 "%c", &index, &rest) == 1 &&
+        index < frames->module->func_count && frames->instrumented->stack[index].weight != 0) {
+        uint64_t weight = frames->instrumented->stack[index].weight;
+        uint64_t needed = (bytes * SM_STACK_LIMIT + weight - 1) / weight;
+        frames->bytes = needed > frames->bytes ? needed : frames->bytes;
+    } else if (bytes > frames->extra) {
+        frames->extra = bytes;
+    }
+}
+
+static enum smelt_status measure_stack(struct job *job, uint64_t *out)
+{
+    struct smelt_buf object = {0};
+    struct frames frames = {.instrumented = &job->instrumented, .module = &job->module};
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(sm_workdir_read(&job->workdir, "module.o", &object, job->err));
+    SMELT_TRY(sm_elf_read_frames(sm_buf_slice(&object), visit_frame, &frames, job->err));
+    *out = frames.bytes + 2 * frames.extra + EXTRA_STACK_BYTES;
+cleanup:
+    smelt_buf_deinit(&object);
+    return status;
+}
+
+static enum smelt_status run_clang(struct job *job)
+{
+    const char *argv[COUNT_OF(clang_flags) + 8] = {"clang"};
+    size_t count = 1;
+    for (size_t i = 0; i < COUNT_OF(clang_flags); i++) {
+        argv[count++] = clang_flags[i];
+    }
+    argv[count++] = job->module.code_size > UNOPTIMISED_CODE_BYTES ? "-O0" : "-O1";
+    argv[count++] = "-c";
+    argv[count++] = "module.c";
+    argv[count++] = "-o";
+    argv[count++] = "module.o";
+    argv[count] = NULL;
+    return run_tool(job, SM_TOOL_CLANG, "clang", argv);
+}
+
+static enum smelt_status run_linker(struct job *job, uint64_t stack_bytes)
+{
+    char stack_symbol[64];
+    const char *argv[COUNT_OF(linker_flags) + 8] = {"ld.lld"};
+    size_t count = 1;
+    (void)snprintf(stack_symbol, sizeof(stack_symbol), "--defsym=smelt_stack_bytes=0x%" PRIx64,
+                   stack_bytes);
+    for (size_t i = 0; i < COUNT_OF(linker_flags); i++) {
+        argv[count++] = linker_flags[i];
+    }
+    argv[count++] = stack_symbol;
+    argv[count++] = "module.o";
+    argv[count++] = "-o";
+    argv[count++] = "module.so";
+    argv[count] = NULL;
+    return run_tool(job, SM_TOOL_LINKER, "ld.lld", argv);
+}
+
+static enum smelt_status stage_clang(struct job *job)
+{
+    uint64_t stack_bytes = 0;
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(sm_workdir_write(&job->workdir, "module.c", sm_buf_slice(&job->lowered), job->err));
+    SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_abi.h", embedded_abi(), job->err));
+    SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_guest.h", embedded_guest(), job->err));
+    SMELT_TRY(run_clang(job));
+    SMELT_TRY(measure_stack(job, &stack_bytes));
+    SMELT_TRY(run_linker(job, stack_bytes));
+    SMELT_TRY(sm_workdir_read(&job->workdir, "module.so", &job->shared_object, job->err));
+cleanup:
+    return status;
+}
+
+static enum smelt_status stage_publish(struct job *job)
+{
+    const struct smelt_compiler *compiler = job->compiler;
+    struct smelt_slice bytes = sm_buf_slice(&job->shared_object);
+    char hex[5][2 * SMELT_HASH_BYTES + 1];
+    const struct smelt_hash *hashes[] = {&job->artefact->module_hash, &compiler->policy_digest,
+                                         &compiler->schedule_digest, &compiler->profile_digest,
+                                         &compiler->fingerprint};
+    enum smelt_status status = sm_elf_audit(bytes, SM_DESCRIPTOR_SYMBOL, job->err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < COUNT_OF(hashes); i++) {
+        smelt_hex_encode(hashes[i]->bytes, SMELT_HASH_BYTES, hex[i]);
+    }
+    char versions[SM_TOOL_LINKER + 1][128];
+    for (size_t i = 0; i < COUNT_OF(versions); i++) {
+        const struct smelt_buf *version = &compiler->tools[i].version;
+        (void)snprintf(versions[i], sizeof(versions[i]), "%.*s", (int)version->size,
+                       (const char *)version->data);
+    }
+    const struct sm_cache_field fields[] = {
+        {"module_hash", hex[0]},
+        {"policy_digest", hex[1]},
+        {"schedule", smelt_schedule_name(compiler->options.schedule)},
+        {"schedule_digest", hex[2]},
+        {"profile", compiler->options.profile->name},
+        {"profile_digest", hex[3]},
+        {"toolchain_fingerprint", hex[4]},
+        {"wasm2c", versions[SM_TOOL_WASM2C]},
+        {"clang", versions[SM_TOOL_CLANG]},
+        {"linker", versions[SM_TOOL_LINKER]},
+        {"target", TARGET_TRIPLE " " TARGET_CPU},
+        {"tier", "baseline"},
+    };
+    job->artefact->size = bytes.size;
+    return sm_cache_publish(compiler->options.cache, &job->artefact->key, bytes, fields,
+                            COUNT_OF(fields), job->err);
+}
+
+/* Runs the stages up to and including `last`. */
+static enum smelt_status run_stages(struct job *job, size_t last)
+{
+    struct smelt_compile_timings *timings = &job->artefact->timings;
+    const struct {
+        enum smelt_status (*run)(struct job *);
+        uint64_t *time;
+    } stages[] = {{stage_decode, &timings->decode}, {stage_instrument, &timings->instrument},
+                  {stage_wasm2c, &timings->wasm2c}, {stage_lower, &timings->lower},
+                  {stage_clang, &timings->clang},   {stage_publish, &timings->publish}};
+    enum smelt_status status = SMELT_STATUS_OK;
+    for (size_t i = 0; status == SMELT_STATUS_OK && i <= last; i++) {
+        uint64_t start = now_ns();
+        status = stages[i].run(job);
+        *stages[i].time = now_ns() - start;
+    }
+    return status;
+}
+
+#define STAGE_LOWER   3u
+#define STAGE_PUBLISH 5u
+
+/* ---- compile --------------------------------------------------------------------------------- */
+
+/* NOT_FOUND also for an entry that was bad: the cache has moved it away, and the operator is told.
+ */
+static enum smelt_status look_up(const struct smelt_compiler *compiler,
+                                 const struct smelt_hash *key, struct sm_cache_object *out,
+                                 struct smelt_error *err)
+{
+    struct smelt_error problem = {0};
+    enum smelt_status status = sm_cache_open_object(compiler->options.cache, key, out, &problem);
+    if (status == SMELT_STATUS_ARTEFACT_CORRUPT || status == SMELT_STATUS_ARTEFACT_SEAL) {
+        warn(compiler, problem.message);
+        status = SMELT_STATUS_NOT_FOUND;
+    }
+    if (err != NULL) {
+        *err = problem;
+    }
+    return status;
+}
+
+static void remember(struct smelt_compiler *compiler, const struct smelt_artefact *artefact)
+{
+    struct smelt_hash request;
+    compute_key(compiler, &artefact->module_hash, NULL, &request);
+    (void)sm_cache_record_put(compiler->options.cache, "artefact", &request,
+                              sm_slice(artefact->key.bytes, SMELT_HASH_BYTES), NULL);
+}
+
+static enum smelt_status take_products(struct job *job,
+                                       const struct smelt_compile_products *products)
+{
+    struct smelt_buf *wasm = products != NULL ? products->instrumented_wasm : NULL;
+    struct smelt_buf *lowered = products != NULL ? products->lowered_c : NULL;
+    if ((wasm != NULL && !sm_buf_assign(wasm, sm_buf_slice(&job->instrumented.wasm))) ||
+        (lowered != NULL && !sm_buf_assign(lowered, sm_buf_slice(&job->lowered)))) {
+        return sm_error_no_memory(job->err, WHERE);
+    }
+    return SMELT_STATUS_OK;
+}
+
+enum smelt_status smelt_compile(struct smelt_compiler *compiler, struct smelt_slice wasm,
+                                const struct smelt_compile_products *products,
+                                struct smelt_artefact *out, struct smelt_error *err)
+{
+    memset(out, 0, sizeof(*out));
+    struct smelt_artefact artefact = {0};
+    struct job job = {.compiler = compiler, .wasm = wasm, .artefact = &artefact, .err = err};
+    struct sm_cache_object object = {.fd = -1};
+    bool wants_products =
+        products != NULL && (products->instrumented_wasm != NULL || products->lowered_c != NULL);
+    int lock = -1;
+    enum smelt_status status = find_tools(compiler, err);
+    if (status != SMELT_STATUS_OK) {
+        /* a module that no toolchain would compile is refused on every machine */
+        enum smelt_status verdict = run_stages(&job, 0);
+        status = verdict >= 200 && verdict < 300 ? verdict : find_tools(compiler, err);
+        goto cleanup;
+    }
+    sm_digest_bytes(wasm, &artefact.module_hash);
+    compute_key(compiler, &artefact.module_hash, &compiler->fingerprint, &artefact.key);
+    SMELT_TRY(sm_cache_object_path(compiler->options.cache, &artefact.key, artefact.path,
+                                   sizeof(artefact.path), err));
+    status = look_up(compiler, &artefact.key, &object, err);
+    if (status == SMELT_STATUS_NOT_FOUND) {
+        SMELT_TRY(sm_cache_lock(compiler->options.cache, &artefact.key, &lock, err));
+        status = look_up(compiler, &artefact.key, &object, err); /* somebody else may have */
+    }
+    if (status == SMELT_STATUS_OK) {
+        artefact.is_cached = true;
+        artefact.size = object.size;
+        if (wants_products) {
+            SMELT_TRY(run_stages(&job, STAGE_LOWER));
+        }
+    } else if (status == SMELT_STATUS_NOT_FOUND) {
+        SMELT_TRY(run_stages(&job, STAGE_PUBLISH));
+    } else {
+        goto cleanup;
+    }
+    SMELT_TRY(take_products(&job, products));
+    remember(compiler, &artefact);
+    *out = artefact;
+cleanup:
+    if (object.fd >= 0) {
+        (void)close(object.fd);
+    }
+    sm_cache_unlock(lock);
+    job_deinit(&job);
+    return status;
+}
+
+/* ---- as a source for engines ----------------------------------------------------------------- */
+
+static enum smelt_status source_open(void *context, const struct smelt_hash *module_hash,
+                                     struct smelt_slice wasm, int *fd, struct smelt_hash *key,
+                                     struct smelt_error *err)
+{
+    struct smelt_compiler *compiler = (struct smelt_compiler *)context;
+    struct sm_cache_object object = {.fd = -1};
+    struct smelt_buf remembered = {0};
+    struct smelt_hash request;
+    struct smelt_artefact artefact;
+    *fd = -1;
+    compute_key(compiler, module_hash, NULL, &request);
+    /* what served this request before will do, also on a machine without tools */
+    enum smelt_status status =
+        sm_cache_record_get(compiler->options.cache, "artefact", &request, &remembered, NULL);
+    if (status == SMELT_STATUS_OK && remembered.size == SMELT_HASH_BYTES) {
+        memcpy(key->bytes, remembered.data, SMELT_HASH_BYTES);
+        status = look_up(compiler, key, &object, err);
+    } else {
+        status = SMELT_STATUS_NOT_FOUND;
+    }
+    if (status == SMELT_STATUS_NOT_FOUND) {
+        SMELT_TRY(smelt_compile(compiler, wasm, NULL, &artefact, err));
+        *key = artefact.key;
+        SMELT_TRY(sm_cache_open_object(compiler->options.cache, key, &object, err));
+    }
+    *fd = object.fd;
+cleanup:
+    smelt_buf_deinit(&remembered);
+    return status;
+}
+
+struct smelt_artefact_source smelt_compiler_source(struct smelt_compiler *compiler)
+{
+    return (struct smelt_artefact_source){.open = source_open, .context = compiler};
+}
+
+/* ---- text format ----------------------------------------------------------------------------- */
+
+/* "input.wat:3:4: error: unexpected token" -> "line 3, column 4: unexpected token" */
+static enum smelt_status text_error(struct smelt_slice errors, struct smelt_error *err)
+{
+    char line[256];
+    unsigned row;
+    unsigned column;
+    int used = 0;
+    size_t size = 0;
+    while (size < errors.size && size < sizeof(line) - 1 && errors.data[size] != '\n') {
+        line[size] = (char)errors.data[size];
+        size++;
+    }
+    line[size] = '\0';
+    if (sscanf(line, "input.wat:%u:%u: error: %n", &row, &column, &used) == 2 && used > 0) {
+        return sm_error_set(err, SMELT_STATUS_MODULE_TEXT, "text", "line %u, column %u: %s", row,
+                            column, line + used);
+    }
+    return sm_error_set(err, SMELT_STATUS_MODULE_TEXT, "text", "wat2wasm: %s", line);
+}
+
+enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct smelt_buf *wasm,
+                                    struct smelt_error *err)
+{
+    static const char *const argv[] = {"wat2wasm", "--no-check",  "input.wat",
+                                       "-o",       "output.wasm", NULL};
+    char path[SM_TOOL_PATH_BYTES];
+    struct sm_workdir workdir = {0};
+    struct sm_process process = {
+        .argv = argv, .cpu_seconds = 60, .memory_bytes = TOOL_MEMORY_BYTES};
+    struct sm_process_result result = {0};
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(sm_toolchain_find(SM_TOOL_WAT2WASM, NULL, path, err));
+    SMELT_TRY(sm_workdir_create(&workdir, err));
+    SMELT_TRY(sm_workdir_write(&workdir, "input.wat", text, err));
+    process.path = path;
+    process.directory = workdir.path;
+    SMELT_TRY(sm_process_run(&process, &result, err));
+    if (result.exit_code == 1 && result.errors.size != 0) {
+        status = text_error(sm_buf_slice(&result.errors), err);
+        goto cleanup;
+    }
+    SMELT_TRY(sm_process_expect_success(&result, "wat2wasm", err));
+    SMELT_TRY(sm_workdir_read(&workdir, "output.wasm", wasm, err));
+cleanup:
+    sm_process_result_deinit(&result);
+    sm_workdir_remove(&workdir);
+    return status;
+}

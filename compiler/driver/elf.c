@@ -1,0 +1,305 @@
+/* libelf over a buffer. Every offset that is followed comes from libelf's checked views. */
+#include "compiler/driver/elf.h"
+
+#include "base/alloc.h"
+#include "base/bytes.h"
+#include "base/status.h"
+
+#include <gelf.h>
+#include <libelf.h>
+#include <string.h>
+
+#define WHERE        "elf"
+#define RETURN_BYTES 8u /* the return address that a call pushes */
+
+static enum smelt_status refuse(struct smelt_error *err, const char *what)
+{
+    return sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, WHERE, "the compiled object %s", what);
+}
+
+/* libelf wants a writable image and may change it: it gets a copy. */
+static enum smelt_status open_image(struct smelt_slice image, struct smelt_buf *copy, Elf **out,
+                                    struct smelt_error *err)
+{
+    if (elf_version(EV_CURRENT) == EV_NONE) {
+        return sm_error_set(err, SMELT_STATUS_INTERNAL, WHERE, "libelf is too old");
+    }
+    if (!sm_buf_assign(copy, image)) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    *out = elf_memory((char *)copy->data, copy->size);
+    if (*out == NULL || elf_kind(*out) != ELF_K_ELF || gelf_getclass(*out) != ELFCLASS64) {
+        return refuse(err, "is not a 64-bit ELF file");
+    }
+    return SMELT_STATUS_OK;
+}
+
+/* ---- frames ---------------------------------------------------------------------------------- */
+
+struct object {
+    Elf *elf;
+    Elf_Data *symbols;
+    size_t symbol_count;
+    size_t names; /* section index of the symbols' string table */
+};
+
+static bool find_symbols(struct object *object)
+{
+    for (Elf_Scn *section = elf_nextscn(object->elf, NULL); section != NULL;
+         section = elf_nextscn(object->elf, section)) {
+        GElf_Shdr header;
+        if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB &&
+            header.sh_entsize != 0) {
+            object->symbols = elf_getdata(section, NULL);
+            object->symbol_count = (size_t)(header.sh_size / header.sh_entsize);
+            object->names = header.sh_link;
+            return object->symbols != NULL;
+        }
+    }
+    return false;
+}
+
+/* Name of the function at `value` in section `section_index`. */
+static const char *function_at(const struct object *object, size_t section_index, uint64_t value)
+{
+    for (size_t i = 0; i < object->symbol_count; i++) {
+        GElf_Sym symbol;
+        if (gelf_getsym(object->symbols, (int)i, &symbol) != NULL &&
+            GELF_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx == section_index &&
+            symbol.st_value == value) {
+            return elf_strptr(object->elf, object->names, symbol.st_name);
+        }
+    }
+    return NULL;
+}
+
+static bool read_uleb(const uint8_t **at, const uint8_t *end, uint64_t *out)
+{
+    *out = 0;
+    for (unsigned shift = 0; *at < end && shift < 63; shift += 7) {
+        uint8_t byte = *(*at)++;
+        *out |= (uint64_t)(byte & 0x7f) << shift;
+        if ((byte & 0x80) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A record is an address, filled in by the relocation at its place, and the frame size as ULEB128.
+ */
+static enum smelt_status read_section(const struct object *object, Elf_Data *sizes,
+                                      Elf_Data *relocations, size_t relocation_count,
+                                      sm_elf_frame_fn visit, void *context, struct smelt_error *err)
+{
+    const uint8_t *start = (const uint8_t *)sizes->d_buf;
+    const uint8_t *end = start + sizes->d_size;
+    const uint8_t *at = start;
+    for (size_t i = 0; at < end; i++) {
+        GElf_Rela relocation;
+        GElf_Sym symbol;
+        uint64_t bytes;
+        if (i >= relocation_count || end - at < 9 ||
+            gelf_getrela(relocations, (int)i, &relocation) == NULL ||
+            relocation.r_offset != (uint64_t)(at - start) ||
+            gelf_getsym(object->symbols, (int)GELF_R_SYM(relocation.r_info), &symbol) == NULL) {
+            return refuse(err, "has a .stack_sizes section that cannot be read");
+        }
+        at += 8;
+        const char *name =
+            function_at(object, symbol.st_shndx, symbol.st_value + (uint64_t)relocation.r_addend);
+        if (!read_uleb(&at, end, &bytes) || name == NULL) {
+            return refuse(err, "has a .stack_sizes section that cannot be read");
+        }
+        visit(context, name, bytes + RETURN_BYTES);
+    }
+    return SMELT_STATUS_OK;
+}
+
+enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_frame_fn visit,
+                                     void *context, struct smelt_error *err)
+{
+    struct smelt_buf copy = {0};
+    struct object object = {0};
+    size_t section_names = 0;
+    size_t found = 0;
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(open_image(object_bytes, &copy, &object.elf, err));
+    if (!find_symbols(&object) || elf_getshdrstrndx(object.elf, &section_names) != 0) {
+        status = refuse(err, "has no symbols");
+        goto cleanup;
+    }
+    /* each .rela.stack_sizes points at its .stack_sizes */
+    for (Elf_Scn *section = elf_nextscn(object.elf, NULL); section != NULL;
+         section = elf_nextscn(object.elf, section)) {
+        GElf_Shdr header;
+        if (gelf_getshdr(section, &header) == NULL) {
+            continue;
+        }
+        const char *name = elf_strptr(object.elf, section_names, header.sh_name);
+        if (header.sh_type != SHT_RELA || name == NULL || strcmp(name, ".rela.stack_sizes") != 0 ||
+            header.sh_entsize == 0) {
+            continue;
+        }
+        Elf_Scn *target = elf_getscn(object.elf, header.sh_info);
+        Elf_Data *sizes = target != NULL ? elf_getdata(target, NULL) : NULL;
+        Elf_Data *relocations = elf_getdata(section, NULL);
+        if (sizes == NULL || relocations == NULL) {
+            status = refuse(err, "has an unreadable section");
+            goto cleanup;
+        }
+        SMELT_TRY(read_section(&object, sizes, relocations,
+                               (size_t)(header.sh_size / header.sh_entsize), visit, context, err));
+        found++;
+    }
+    if (found == 0) {
+        status = refuse(err, "has no .stack_sizes section");
+    }
+cleanup:
+    (void)elf_end(object.elf);
+    smelt_buf_deinit(&copy);
+    return status;
+}
+
+/* ---- audit ----------------------------------------------------------------------------------- */
+
+static enum smelt_status audit_segments(Elf *elf, struct smelt_error *err)
+{
+    size_t count = 0;
+    if (elf_getphdrnum(elf, &count) != 0) {
+        return refuse(err, "has no program headers");
+    }
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr segment;
+        if (gelf_getphdr(elf, (int)i, &segment) == NULL) {
+            return refuse(err, "has unreadable program headers");
+        }
+        bool is_writable = (segment.p_flags & PF_W) != 0;
+        bool is_executable = (segment.p_flags & PF_X) != 0;
+        if (segment.p_type == PT_INTERP) {
+            return refuse(err, "names an interpreter");
+        }
+        if (segment.p_type == PT_TLS) {
+            return refuse(err, "has thread-local storage");
+        }
+        if ((segment.p_type == PT_LOAD && is_writable && is_executable) ||
+            (segment.p_type == PT_GNU_STACK && is_executable)) {
+            return refuse(err, "has a segment that is writable and executable");
+        }
+    }
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status audit_dynamic(Elf_Data *data, size_t count, struct smelt_error *err)
+{
+    static const struct {
+        GElf_Sxword tag;
+        const char *what;
+    } forbidden[] = {{DT_NEEDED, "needs another library"},
+                     {DT_INIT, "has an initialiser"},
+                     {DT_INIT_ARRAY, "has an initialiser array"},
+                     {DT_PREINIT_ARRAY, "has an initialiser array"},
+                     {DT_FINI, "has a finaliser"},
+                     {DT_FINI_ARRAY, "has a finaliser array"},
+                     {DT_TEXTREL, "has text relocations"},
+                     {DT_RPATH, "has a library path"},
+                     {DT_RUNPATH, "has a library path"},
+                     {DT_AUDIT, "names an auditor"},
+                     {DT_FILTER, "names a filter"}};
+    for (size_t i = 0; i < count; i++) {
+        GElf_Dyn entry;
+        if (gelf_getdyn(data, (int)i, &entry) == NULL) {
+            return refuse(err, "has an unreadable dynamic section");
+        }
+        for (size_t k = 0; k < sizeof(forbidden) / sizeof(forbidden[0]); k++) {
+            if (entry.d_tag == forbidden[k].tag ||
+                (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0)) {
+                return refuse(err, forbidden[k].what);
+            }
+        }
+    }
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status audit_symbols(Elf *elf, Elf_Data *data, const GElf_Shdr *header,
+                                       const char *exported, struct smelt_error *err)
+{
+    size_t found = 0;
+    for (size_t i = 1; i < header->sh_size / header->sh_entsize; i++) {
+        GElf_Sym symbol;
+        if (gelf_getsym(data, (int)i, &symbol) == NULL) {
+            return refuse(err, "has unreadable symbols");
+        }
+        const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
+        if (symbol.st_shndx == SHN_UNDEF) {
+            return sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
+                                "the compiled object has the undefined symbol %s",
+                                name != NULL ? name : "?");
+        }
+        if (name == NULL || strcmp(name, exported) != 0 ||
+            GELF_ST_TYPE(symbol.st_info) != STT_OBJECT) {
+            return sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
+                                "the compiled object exports %s", name != NULL ? name : "?");
+        }
+        found++;
+    }
+    return found == 1 ? SMELT_STATUS_OK : refuse(err, "does not export its descriptor");
+}
+
+static bool is_relative(uint64_t info)
+{
+    return GELF_R_TYPE(info) == R_X86_64_RELATIVE || GELF_R_TYPE(info) == R_AARCH64_RELATIVE;
+}
+
+static enum smelt_status audit_section(Elf *elf, Elf_Scn *section, const char *exported,
+                                       struct smelt_error *err)
+{
+    GElf_Shdr header;
+    if (gelf_getshdr(section, &header) == NULL) {
+        return refuse(err, "has an unreadable section");
+    }
+    if ((header.sh_flags & SHF_ALLOC) == 0 || header.sh_entsize == 0) {
+        return SMELT_STATUS_OK;
+    }
+    Elf_Data *data = elf_getdata(section, NULL);
+    size_t count = (size_t)(header.sh_size / header.sh_entsize);
+    if (data == NULL) {
+        return refuse(err, "has an unreadable section");
+    }
+    if (header.sh_type == SHT_DYNAMIC) {
+        return audit_dynamic(data, count, err);
+    }
+    if (header.sh_type == SHT_DYNSYM) {
+        return audit_symbols(elf, data, &header, exported, err);
+    }
+    for (size_t i = 0; header.sh_type == SHT_RELA && i < count; i++) {
+        GElf_Rela relocation;
+        if (gelf_getrela(data, (int)i, &relocation) == NULL || !is_relative(relocation.r_info)) {
+            return refuse(err, "has a relocation that is not RELATIVE");
+        }
+    }
+    return SMELT_STATUS_OK;
+}
+
+enum smelt_status sm_elf_audit(struct smelt_slice shared_object, const char *exported,
+                               struct smelt_error *err)
+{
+    struct smelt_buf copy = {0};
+    Elf *elf = NULL;
+    GElf_Ehdr header;
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(open_image(shared_object, &copy, &elf, err));
+    if (gelf_getehdr(elf, &header) == NULL || header.e_type != ET_DYN) {
+        status = refuse(err, "is not a shared object");
+        goto cleanup;
+    }
+    SMELT_TRY(audit_segments(elf, err));
+    for (Elf_Scn *section = elf_nextscn(elf, NULL); section != NULL;
+         section = elf_nextscn(elf, section)) {
+        SMELT_TRY(audit_section(elf, section, exported, err));
+    }
+cleanup:
+    (void)elf_end(elf);
+    smelt_buf_deinit(&copy);
+    return status;
+}

@@ -1,0 +1,33 @@
+/* Finding the tools and telling which they are. */
+#ifndef SM_DRIVER_TOOLCHAIN_H
+#define SM_DRIVER_TOOLCHAIN_H
+
+#include <smelt/bytes.h>
+#include <smelt/status.h>
+
+#define SM_TOOL_PATH_BYTES 4096
+
+enum sm_tool { SM_TOOL_WASM2C, SM_TOOL_CLANG, SM_TOOL_LINKER, SM_TOOL_WAT2WASM, SM_TOOL_COUNT };
+
+/* Absolute path of a tool: `given`, else its environment variable, else the first of its names in
+ * $PATH, newest supported version first. The linker is the ld.lld beside `given_clang`.
+ * TOOL_MISSING says what was looked for and which package has it. */
+enum smelt_status sm_toolchain_find(enum sm_tool tool, const char *given, char *out,
+                                    struct smelt_error *err);
+enum smelt_status sm_toolchain_find_linker(const char *clang_path, char *out,
+                                           struct smelt_error *err);
+
+/* Digest of the executable's identity on this machine (real path, device, inode, size, times): when
+ * it is the same, the version is the same and need not be asked again. */
+enum smelt_status sm_toolchain_identity(const char *path, struct smelt_hash *out,
+                                        struct smelt_error *err);
+
+/* First line of `path --version`, checked against the versions that are supported: TOOL_VERSION
+ * names those. */
+enum smelt_status sm_toolchain_version(enum sm_tool tool, const char *path,
+                                       struct smelt_buf *version, struct smelt_error *err);
+/* The same check for a version line that was remembered. */
+enum smelt_status sm_toolchain_check_version(enum sm_tool tool, const char *path,
+                                             struct smelt_slice version, struct smelt_error *err);
+
+#endif

@@ -1,0 +1,20 @@
+/* A scratch directory that always goes away. */
+#ifndef SM_DRIVER_WORKDIR_H
+#define SM_DRIVER_WORKDIR_H
+
+#include <smelt/bytes.h>
+#include <smelt/status.h>
+
+struct sm_workdir {
+    char path[4096]; /* "" when there is none */
+};
+
+/* Below $TMPDIR or /tmp, mode 0700. */
+enum smelt_status sm_workdir_create(struct sm_workdir *workdir, struct smelt_error *err);
+void sm_workdir_remove(struct sm_workdir *workdir);
+enum smelt_status sm_workdir_write(const struct sm_workdir *workdir, const char *name,
+                                   struct smelt_slice data, struct smelt_error *err);
+enum smelt_status sm_workdir_read(const struct sm_workdir *workdir, const char *name,
+                                  struct smelt_buf *out, struct smelt_error *err);
+
+#endif

@@ -1,0 +1,33 @@
+/* What instance.c makes and invoke.c runs. An activation is one heap block:
+ *
+ *     struct sm_activation | instance (descriptor.instance_size) | table (descriptor.table_size)
+ *
+ * each part aligned for any object, and two mappings: linear memory and the guest stack. */
+#ifndef SM_EXEC_ACTIVATION_H
+#define SM_EXEC_ACTIVATION_H
+
+#include "runtime/exec/exec.h"
+#include "runtime/exec/memory.h"
+#include "runtime/exec/stack.h"
+
+/* An sm_exec_invoke that has not ended; lives in its stack frame. Together they are the chain of
+ * ways out: a trap or a stop takes the innermost. */
+struct sm_invocation {
+    struct sm_invocation *outer;
+    void *frame; /* for sm_exec_leave */
+    struct sm_exec_result *result;
+};
+
+struct sm_activation {
+    struct sm_exec_module *module; /* one reference */
+    struct sm_instance *instance;
+    struct sm_exec_host host;
+    struct sm_memory memory;
+    struct sm_stack stack;
+    struct sm_invocation *innermost; /* NULL: no guest code is running */
+    uint32_t nesting;                /* length of that chain */
+};
+
+extern const struct sm_services sm_exec_services;
+
+#endif

@@ -1,0 +1,35 @@
+/* Native stack of one activation. Zero-initialise; deinit leaves zeroes and may be repeated. */
+#ifndef SM_EXEC_STACK_H
+#define SM_EXEC_STACK_H
+
+#include <smelt/status.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 1 when this build carries the address sanitizer: frames of host functions are several times as
+ * large, and the sanitizer wants to be told about other stacks. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SM_HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SM_HAS_ASAN 1
+#endif
+#endif
+#ifndef SM_HAS_ASAN
+#define SM_HAS_ASAN 0
+#endif
+
+/* No artefact needs more: larger sizes are refused before they reach the kernel. */
+#define SM_STACK_BYTES_MAX (UINT64_C(1) << 32)
+
+struct sm_stack {
+    uint8_t *bottom; /* lowest usable byte */
+    size_t size;     /* usable bytes; the stack grows down from bottom + size, 16-aligned */
+};
+
+/* At least `bytes`, at most SM_STACK_BYTES_MAX × 2. NO_MEMORY when the machine cannot give them. */
+enum smelt_status sm_stack_init(struct sm_stack *stack, uint64_t bytes, struct smelt_error *err);
+void sm_stack_deinit(struct sm_stack *stack);
+
+#endif

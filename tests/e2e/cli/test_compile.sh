@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# smelt compile: the answer, the cache, the outputs.
+. "$(dirname "$0")/support.sh"
+
+echo "== the second compilation runs no tool"
+clang=$(wrapper clang "$(find_clang)")
+wasm2c=$(wrapper wasm2c "$(command -v wasm2c)")
+export SMELT_CLANG=$clang SMELT_WASM2C=$wasm2c
+run_json 0 compile "$contracts/counter.wat"
+holds '.cached == false and (.module_hash | test("^[0-9a-f]{64}$")) and (.artefact_key | test("^[0-9a-f]{64}$"))'
+holds 'keys == ["artefact", "artefact_key", "bytes", "cached", "module_hash", "timings_ms"]'
+holds '.timings_ms | keys == ["clang", "decode", "instrument", "lower", "publish", "wasm2c"] and all(.[]; . >= 0) and .clang > 0'
+expect "size of the artefact" "$(stat -c %s "$(field .artefact)")" "$(field .bytes)"
+[ "$(head -c 4 "$(field .artefact)" | tail -c 3)" = ELF ] || fail "not an ELF file"
+[ -s clang.log ] && [ -s wasm2c.log ] || fail "the wrappers were not used"
+first=$(jq -c '[.module_hash, .artefact_key, .artefact, .bytes]' "$answer")
+: >clang.log
+: >wasm2c.log
+run_json 0 compile "$contracts/counter.wat"
+holds '.cached == true and .timings_ms.clang == 0 and .timings_ms.wasm2c == 0'
+expect "the same artefact" "$(jq -c '[.module_hash, .artefact_key, .artefact, .bytes]' "$answer")" "$first"
+expect "tools run for a cached module" "$(cat clang.log wasm2c.log)" ""
+unset SMELT_CLANG SMELT_WASM2C
+
+echo "== text, binary and standard input are the same module"
+wat2wasm "$contracts/counter.wat" -o counter.wasm
+run_json 0 compile counter.wasm
+hash=$(field .module_hash)
+expect "hash of the text" "$hash" "$(jq -rn "$first"'[0]')"
+"$smelt" compile - --json <counter.wasm >"$answer"
+expect "hash of standard input" "$(field .module_hash)" "$hash"
+"$smelt" compile - --json <"$contracts/counter.wat" >"$answer"
+expect "hash of text from standard input" "$(field .module_hash)" "$hash"
+run_json 0 compile <(cat counter.wasm)
+expect "hash of a pipe" "$(field .module_hash)" "$hash"
+
+echo "== outputs"
+run_json 0 compile counter.wasm -o out.so --emit-c out.c --emit-wasm out.wasm
+expect "artefact with -o" "$(field .artefact)" out.so
+expect "size with -o" "$(stat -c %s out.so)" "$(field .bytes)"
+cmp out.so "$(jq -rn "$first"'[2]')" || fail "the copy differs from the cache entry"
+grep -q smelt_guest.h out.c || fail "no C was written"
+cmp -s out.wasm counter.wasm && fail "the module was not instrumented"
+expect "magic of --emit-wasm" "$(head -c 8 out.wasm | od -An -tx1 | tr -d ' ')" 0061736d01000000
+echo old >out.so
+run 0 compile counter.wasm --output=out.so
+cmp out.so "$(jq -rn "$first"'[2]')" || fail "an existing file was not replaced"
+expect "files" "$(ls -d out.*)" "$(printf 'out.c\nout.so\nout.wasm')"
+
+echo "== the same bytes from another cache and directory"
+mkdir elsewhere
+(cd elsewhere && "$smelt" compile ../counter.wasm --cache other -o again.so >/dev/null)
+cmp out.so elsewhere/again.so || fail "the artefact is not reproducible"
+
+echo "== human output"
+run 0 compile counter.wasm
+for text in cached counter.wasm "$hash" "$(jq -rn "$first"'[1]')" "$(jq -rn "$first"'[2]')"; do
+    grep -qF -- "$text" "$answer" || fail "does not print $text"
+done
+
+echo "== options that make another artefact"
+key=$(jq -rn "$first"'[1]')
+run_json 0 compile counter.wasm --schedule unit
+[ "$(field .artefact_key)" != "$key" ] || fail "the schedule is not part of the key"
+run_json 0 compile counter.wasm --schedule "$source_directory/schedules/engine-v1.toml" --profile engine --tier baseline
+expect "key with the schedule's file" "$(field .artefact_key)" "$key"
+run_json 0 compile counter.wasm --floats canonical-nan
+[ "$(field .artefact_key)" != "$key" ] || fail "the float policy is not part of the key"
+run_json 0 compile "$contracts/float.wat" --floats canonical-nan
+echo '(module (import "a" "b" (func)) (func (export "f") call 0))' >foreign.wat
+run_json 0 compile foreign.wat --any-imports
+
+echo "== impossible outputs"
+mkdir directory
+fail_output() {
+    refuses 1 "$@"
+    expect "files" "$(ls -A directory)" ""
+}
+echo '(module (func (export "other")))' >other.wat
+unchanged fail_output io compile other.wat -o directory
+unchanged fail_output io compile other.wat --emit-c directory
+unchanged fail_output io compile other.wat -o /dev/null
+unchanged fail_output not_found compile other.wat -o missing/out.so
+unchanged fail_output not_found compile other.wat --emit-wasm missing/out.wasm
+unchanged fail_output io compile other.wat -o other.wat/out.so
+unchanged fail_output not_found compile missing.wat -o directory/out.so
+unchanged refuses 2 invalid_argument compile other.wat -o same --emit-c same
+echo '(module (func (export "f") (result i32)))' >invalid.wat
+[ ! -e same ] || fail "an output was written"
+done_well

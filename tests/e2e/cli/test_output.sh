@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Standard output in trouble, colour, and what reaches which stream.
+. "$(dirname "$0")/support.sh"
+
+deploy "$contracts/counter.wat"
+
+code_of() {
+    local code=0
+    "$@" || code=$?
+    echo "$code"
+}
+
+echo "== standard output that cannot be written"
+for mode in "" --json; do
+    for command in "state dump --state $state" "compile $contracts/counter.wat" abi --help; do
+        # shellcheck disable=SC2086
+        expect "$command on a full device" "$(code_of "$smelt" $command $mode 2>"$messages" >/dev/full)" 1
+        grep -q 'cannot write to standard output' "$messages" || fail "no message"
+        # shellcheck disable=SC2086
+        expect "$command without standard output" "$(code_of "$smelt" $command $mode 2>"$messages" >&-)" 1
+        grep -q 'cannot write to standard output' "$messages" || fail "no message"
+    done
+done
+
+echo "== a reader that goes away"
+mkfifo pipe
+(exec <pipe; sleep 0.1) &
+code=0
+{ sleep 0.5; "$smelt" abi 2>"$messages" || code=$?; echo "$code" >code; } >pipe
+wait
+expect "exit code with a closed pipe" "$(cat code)" 1
+grep -q 'cannot write to standard output' "$messages" || fail "no message"
+
+echo "== closed descriptors do not get into the state"
+before=$(dump)
+code_of "$smelt" call "$address" nonsense --state "$state" <&- >&- 2>&- >/dev/null || true
+expect "state" "$(dump)" "$before"
+expect "exit code without any descriptor" "$("$smelt" call "$address" nonsense --state "$state" <&- >&- 2>&-; echo $?)" 2 || true
+
+echo "== colour on terminals only"
+if command -v script >/dev/null; then
+    terminal() { TERM=xterm script -qec "$*" /dev/null </dev/null; }
+    terminal "$smelt" state dump --state "$state" | grep -q $'\033\[' || fail "no colour on a terminal"
+    NO_COLOR=1 terminal "$smelt" state dump --state "$state" | grep -q $'\033' && fail "colour with NO_COLOR"
+    NO_COLOR='' terminal "$smelt" state dump --state "$state" | grep -q $'\033\[' || fail "no colour with an empty NO_COLOR"
+    terminal "$smelt" state dump --state "$state" --json | tr -d '\r' | jq -e .accounts >/dev/null || fail "JSON on a terminal"
+    terminal "$smelt" compile missing.wat | grep -q $'\033\[31merror' || fail "no colour in messages"
+else
+    echo "skipped: no script(1)"
+fi
+run 0 state dump --state "$state"
+grep -q $'\033' "$answer" && fail "colour in a file"
+run 1 compile missing.wat
+grep -q $'\033' "$messages" && fail "colour in a file"
+
+echo "== hostile file names"
+name=$'\033[31m\nred\xff.wat'
+cp "$contracts/counter.wat" "$name"
+run 0 compile "$name" -o $'out\033[1m.so'
+grep -q $'\033' "$answer" && fail "an escape sequence was printed"
+run_json 0 compile "$name" -o $'out\033\xff.so'
+holds '.artefact == "out\\x1b\\xff.so"'
+run 1 compile $'\033[31m\xff.none'
+grep -aq $'\033' "$messages" && fail "an escape sequence was printed"
+
+echo "== numbers in JSON are exact"
+run_json 0 compile "$contracts/counter.wat"
+grep -Eq '[0-9]\.[0-9]{4,}' "$answer" && fail "more digits than were measured"
+done_well

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Tools that are missing, of another version, or failing: exit code 1, which tool, nothing changed.
+. "$(dirname "$0")/support.sh"
+
+run_json 0 compile "$contracts/counter.wat"
+deploy "$contracts/counter.wat"
+
+echo "== no clang, no wasm2c, no wat2wasm in PATH"
+mkdir bin
+without() { # TOOL: PATH with everything these tests need but this tool
+    rm -f bin/*
+    local tool
+    for tool in $(cd /usr/bin && ls clang* lld* ld.lld* wasm2c wat2wasm) bash sh env; do
+        case $tool in
+        "$1"*) ;;
+        *) ln -sf "$(command -v "$tool")" "bin/$tool" ;;
+        esac
+    done
+}
+missing() { # TOOL FILE
+    local code=0
+    PATH=$scratch/bin "$smelt" compile "$2" --json >"$answer" 2>"$messages" || code=$?
+    expect "exit code without $1" "$code" 1
+    holds '.error.code == "tool_missing"'
+    field .error.message | grep -q "$1" || fail "the message does not name $1"
+}
+wat2wasm "$contracts/probe.wat" -o probe.wasm
+without clang
+unchanged missing clang probe.wasm
+without wasm2c
+unchanged missing wasm2c probe.wasm
+without wat2wasm
+unchanged missing wat2wasm "$contracts/probe.wat"
+deploy_without() {
+    local code=0
+    without clang
+    PATH=$scratch/bin "$smelt" deploy probe.wasm --state "$state" --json >"$answer" 2>"$messages" || code=$?
+    expect "exit code of deploy" "$code" 1
+    code=0
+    PATH=$scratch/bin "$smelt" deploy probe.wasm --state new --json >"$answer" 2>"$messages" || code=$?
+    expect "exit code of deploy" "$code" 1
+    [ ! -e new ] || fail "a state was created"
+}
+unchanged deploy_without
+
+echo "== named tools that are not there"
+SMELT_CLANG=$scratch/none unchanged refuses 1 tool_missing compile probe.wasm
+SMELT_WASM2C=$scratch/none unchanged refuses 1 tool_missing compile probe.wasm
+
+echo "== another version"
+fake() { # NAME VERSION-OUTPUT
+    printf '#!/bin/sh\necho "%s"\n' "$2" >"$1"
+    chmod +x "$1"
+}
+fake wasm2c "1.0.29"
+SMELT_WASM2C=$scratch/wasm2c unchanged refuses 1 tool_version compile probe.wasm
+field .error.message | grep -q '1\.0\.29' || fail "the version found is not named"
+field .error.message | grep -q '1\.0\.3' || fail "the supported version is not named"
+fake clang "clang version 9.0.1"
+SMELT_CLANG=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
+fake clang "something else"
+SMELT_CLANG=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
+
+echo "== tools that fail"
+real_clang=$(find_clang)
+real_wasm2c=$(command -v wasm2c)
+printf '#!/bin/sh\ncase "$*" in *--version*) exec %s "$@";; esac\necho "out of luck" >&2\nexit 1\n' "$real_clang" >clang
+printf '#!/bin/sh\ncase "$*" in *--version*) exec %s "$@";; esac\necho "out of luck" >&2\nexit 1\n' "$real_wasm2c" >wasm2c
+chmod +x clang wasm2c
+failing() { # the caches of versions may be new, entries may not
+    refuses 1 tool_failed compile probe.wasm
+    [ "$(find "$SMELT_CACHE" -name '*.so' | wc -l)" = 1 ] || fail "an artefact was published"
+    [ -z "$(find "$SMELT_CACHE" -name '*.tmp*')" ] || fail "a temporary file is left"
+}
+SMELT_CLANG=$scratch/clang failing
+SMELT_WASM2C=$scratch/wasm2c failing
+printf '#!/bin/sh\ncase "$*" in *--version*) exec %s "$@";; esac\nexit 0\n' "$real_wasm2c" >wasm2c
+produces_nothing() {
+    run_json 1 compile probe.wasm
+    holds '.error.code | . == "tool_output" or . == "tool_failed"'
+}
+SMELT_WASM2C=$scratch/wasm2c produces_nothing
+run_json 0 compile probe.wasm
+done_well
