@@ -26,6 +26,7 @@
 /* More than the compiler lets through; keeps slots and sizes far from overflow. */
 #define VALUES_MAX        1000u               /* parameters, and results, of one function */
 #define INSTANCE_SIZE_MAX (UINT64_C(1) << 28) /* bytes */
+#define TABLE_SIZE_MAX    10000000u           /* elements; what other engines allow */
 
 #define SEGMENTS_MAX 16
 
@@ -234,6 +235,9 @@ static enum smelt_status check_limits(const struct sm_descriptor *descriptor,
     if (descriptor->return_page != UINT32_MAX &&
         descriptor->return_page >= descriptor->memory_min) {
         return mismatch(err, "return_page is outside the initial memory");
+    }
+    if (descriptor->table_size > TABLE_SIZE_MAX) {
+        return mismatch(err, "table_size is out of range");
     }
     if (descriptor->stack_bytes > SM_STACK_BYTES_MAX) {
         return mismatch(err, "stack_bytes is out of range");

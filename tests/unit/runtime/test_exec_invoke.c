@@ -769,12 +769,14 @@ static void backtraces_cross_the_switch(void **state)
     int count = backtrace(callers, 64);
     uint64_t slots[2] = {0, 0};
     assert_end(run(activation, "host", slots), SM_EXEC_RETURNED);
-    assert_true(count > 2);
-    assert_true(host.frame_count >= count + 5);
-    /* all but the innermost, which is this function at another line */
-    for (int i = 1; i < count; i++) {
-        assert_ptr_equal(host.frames[host.frame_count - i], callers[count - i]);
+    int common = 0;
+    while (common < count && common < host.frame_count &&
+           host.frames[host.frame_count - 1 - common] == callers[count - 1 - common]) {
+        common++;
     }
+    /* all but this function, which is at another line, and a frame of the sanitizer's */
+    assert_true(common >= 3 && common >= count - 2);
+    assert_true(host.frame_count >= common + 6);
     sm_exec_destroy(activation);
 }
 

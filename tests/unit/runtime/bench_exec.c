@@ -1,0 +1,119 @@
+/* What every call pays for, in nanoseconds: the median of RUNS runs. Not a test; run it by hand,
+ * from a release build. */
+#include "tests/unit/runtime/guest.h"
+
+#include "base/bytes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RUNS 25
+#define FUEL UINT64_C(1000000000000)
+
+struct subject {
+    struct sm_exec_module *module;
+    struct sm_activation *activation;
+    const struct sm_export *export_;
+};
+
+static enum sm_exec_action on_call(void *context, struct sm_activation *activation, uint32_t import,
+                                   uint64_t *slots)
+{
+    (void)context;
+    (void)activation;
+    (void)import;
+    (void)slots;
+    return SM_EXEC_CONTINUE;
+}
+
+static struct sm_activation *create(struct sm_exec_module *module)
+{
+    const struct sm_exec_host host = {.call = on_call};
+    struct sm_activation *activation;
+    struct sm_exec_result result;
+    if (sm_exec_create(module, &host, FUEL, &activation, NULL) != SMELT_STATUS_OK) {
+        abort();
+    }
+    sm_exec_start(activation, &result);
+    return activation;
+}
+
+static void invoke(struct subject *subject)
+{
+    struct sm_exec_result result;
+    uint64_t slots[4] = {1, 1};
+    sm_exec_invoke(subject->activation, subject->export_, slots, &result);
+}
+
+static void invoke_host(struct subject *subject)
+{
+    struct sm_exec_result result;
+    uint64_t slots[4] = {0, 1};
+    sm_exec_invoke(subject->activation, subject->export_, slots, &result);
+}
+
+static void create_and_destroy(struct subject *subject)
+{
+    sm_exec_destroy(create(subject->module));
+}
+
+static void create_invoke_destroy(struct subject *subject)
+{
+    struct sm_exec_result result;
+    uint64_t slots[4] = {1, 1};
+    struct sm_activation *activation = create(subject->module);
+    sm_exec_invoke(activation, subject->export_, slots, &result);
+    sm_exec_destroy(activation);
+}
+
+static void load(struct subject *subject)
+{
+    (void)subject;
+    sm_exec_release(guest_load_all());
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure(const char *what, void (*operation)(struct subject *), struct subject *subject,
+                    const char *export_name, int times)
+{
+    double runs[RUNS];
+    subject->export_ = sm_exec_find_export(subject->module, smelt_slice_from_string(export_name));
+    for (int i = 0; i < RUNS; i++) {
+        struct timespec start;
+        struct timespec end;
+        (void)clock_gettime(CLOCK_MONOTONIC, &start);
+        for (int j = 0; j < times; j++) {
+            operation(subject);
+        }
+        (void)clock_gettime(CLOCK_MONOTONIC, &end);
+        runs[i] =
+            ((double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec)) /
+            times;
+    }
+    qsort(runs, RUNS, sizeof(runs[0]), compare);
+    (void)printf("%-36s %10.0f ns\n", what, runs[RUNS / 2]);
+}
+
+int main(void)
+{
+    struct subject subject = {.module = guest_load_all()};
+    subject.activation = create(subject.module);
+    measure("invoke, empty function", invoke, &subject, "empty", 100000);
+    measure("invoke, add", invoke, &subject, "add", 100000);
+    measure("invoke, trap", invoke, &subject, "trap", 100000);
+    measure("invoke, one host call", invoke_host, &subject, "host", 100000);
+    measure("create, start, destroy", create_and_destroy, &subject, "add", 2000);
+    measure("create, start, invoke add, destroy", create_invoke_destroy, &subject, "add", 2000);
+    measure("read file, load, release", load, &subject, "add", 100);
+    sm_exec_destroy(subject.activation);
+    sm_exec_release(subject.module);
+    return 0;
+}
