@@ -971,7 +971,8 @@ static enum smelt_status lower_statement(struct lowering *low)
         low->is_marker_checked = name[0] == 'L';
         return SMELT_STATUS_OK;
     }
-    if (map_variable(&low->tokens[0], name)) {
+    /* w2c_f18 is a variable of type f32 in one place and function 18 in another */
+    if (!has(low, 1, "(") && map_variable(&low->tokens[0], name)) {
         return lower_assignment(low, name);
     }
     if (has(low, 0, "instance")) {
