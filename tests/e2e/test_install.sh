@@ -35,7 +35,7 @@ done
 echo "== every public header compiles alone, in C and in C++"
 for header in "$prefix"/include/smelt/*.h; do
     for language in c c++; do
-        printf '#include <smelt/%s>\n' "$(basename "$header")" |
+        printf '#include <smelt/%s>\nextern int something;\n' "$(basename "$header")" |
             cc -x "$language" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I "$prefix/include" -
     done
 done
