@@ -36,7 +36,7 @@
 
 /* Modules with more code than this are compiled without optimisation as a whole, as single large
  * functions always are (SM_LOWER_UNOPTIMISED_BYTES). Bytes of the code section. */
-#define UNOPTIMISED_CODE_BYTES 131072u
+#define UNOPTIMISED_CODE_BYTES 32768u
 
 #define TOOL_CPU_SECONDS  600u
 #define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
@@ -71,6 +71,7 @@ static const char *const clang_flags[] = {
     "-ffp-contract=off",
 
     "-fno-stack-protector",
+    "-fasynchronous-unwind-tables",
     "-fno-ident",
     "-fstack-size-section",
     "-fbracket-depth=1024",
