@@ -1,4 +1,5 @@
-/* Each rule is a function over the whole module; the first broken one in this fixed order is reported. */
+/* Each rule is a function over the whole module; the first broken one in this fixed order is
+ * reported. */
 #include "compiler/instrument/gate.h"
 
 #include "base/bytes.h"
@@ -9,11 +10,10 @@
 void sm_policy_init(struct sm_policy *policy, enum smelt_float_policy floats,
                     bool allows_any_import)
 {
-    *policy = (struct sm_policy){
-        .floats = floats,
-        .allows_any_import = allows_any_import,
+    *policy = (struct sm_policy){.floats = floats,
+                                 .allows_any_import = allows_any_import,
 #define LIMIT_DEFAULT(name, value, text) .name = (value),
-        SM_POLICY_LIMITS(LIMIT_DEFAULT)
+                                 SM_POLICY_LIMITS(LIMIT_DEFAULT)
 #undef LIMIT_DEFAULT
     };
 }
@@ -30,6 +30,12 @@ void sm_policy_digest(const struct sm_policy *policy, struct smelt_hash *out)
     SM_POLICY_LIMITS(LIMIT_DIGEST)
 #undef LIMIT_DIGEST
     sm_digest_final(&digest, out);
+}
+
+uint32_t sm_gate_memory_pages_max(const struct sm_policy *policy,
+                                  const struct smelt_profile *profile)
+{
+    return policy->allows_any_import ? SM_WASM_MEMORY_PAGES_MAX : profile->memory_pages_max;
 }
 
 struct gate {
@@ -66,7 +72,7 @@ static enum smelt_status check_module_limits(const struct gate *gate)
         {"table", "initial elements of the table", module->has_table ? module->table.min : 0,
          policy->table_elements},
         {"memory", "initial pages of the memory", module->has_memory ? module->memory.min : 0,
-         gate->profile->memory_pages_max},
+         sm_gate_memory_pages_max(policy, gate->profile)},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].count > rows[i].limit) {
@@ -226,9 +232,9 @@ static enum smelt_status check_exports(const struct gate *gate)
             continue;
         }
         uint32_t wanted = is_allocate ? 1 : 0;
-        const struct sm_wasm_type *type =
-            export_->kind == SM_WASM_EXTERNAL_FUNC ? sm_wasm_func_type(module, export_->index)
-                                                   : NULL;
+        const struct sm_wasm_type *type = export_->kind == SM_WASM_EXTERNAL_FUNC
+                                              ? sm_wasm_func_type(module, export_->index)
+                                              : NULL;
         if (type == NULL || type->param_count != wanted || type->result_count != wanted ||
             (is_allocate && (type->params[0] != i32[0] || type->results[0] != i32[0]))) {
             return sm_error_set_at(gate->err, SMELT_STATUS_MODULE_EXPORT, "export", -1,
@@ -245,11 +251,10 @@ static enum smelt_status check_start(const struct gate *gate)
     if (!gate->module->has_start) {
         return SMELT_STATUS_OK;
     }
-    return sm_error_set_at(gate->err, SMELT_STATUS_MODULE_START, "start", gate->module->start_func,
-                           gate->module->start_offset,
-                           "a start function is refused: export it as %s instead",
-                           gate->profile->init_export != NULL ? gate->profile->init_export
-                                                              : "a function");
+    return sm_error_set_at(
+        gate->err, SMELT_STATUS_MODULE_START, "start", gate->module->start_func,
+        gate->module->start_offset, "a start function is refused: export it as %s instead",
+        gate->profile->init_export != NULL ? gate->profile->init_export : "a function");
 }
 
 bool sm_gate_needs_return_page(const struct sm_wasm_module *module,
@@ -264,8 +269,7 @@ bool sm_gate_needs_return_page(const struct sm_wasm_module *module,
         }
     }
     for (uint32_t i = 0; i < module->import_count; i++) {
-        uint32_t row =
-            sm_profile_find(profile, module->imports[i].module, module->imports[i].name);
+        uint32_t row = sm_profile_find(profile, module->imports[i].module, module->imports[i].name);
         if (row != SM_PROFILE_NO_FUNCTION &&
             (profile->functions[row].flags & SMELT_HOST_PLACES_VALUE) != 0) {
             return true;
@@ -280,27 +284,27 @@ static enum smelt_status check_return_page(const struct gate *gate)
     if (!sm_gate_needs_return_page(module, gate->profile)) {
         return SMELT_STATUS_OK;
     }
-    uint32_t limit = gate->profile->memory_pages_max;
+    uint32_t limit = sm_gate_memory_pages_max(gate->policy, gate->profile);
     if (module->memory.has_max && module->memory.max < limit) {
         limit = module->memory.max;
     }
     if (module->memory.min < limit) {
         return SMELT_STATUS_OK;
     }
-    return sm_error_set(gate->err, SMELT_STATUS_MODULE_LIMIT, "memory",
-                        "no room for the return page: %u initial pages, at most %u allowed; raise the "
-                        "memory's maximum or export %s",
-                        module->memory.min, limit,
-                        gate->profile->allocate_export != NULL ? gate->profile->allocate_export
-                                                               : "an allocator");
+    return sm_error_set(
+        gate->err, SMELT_STATUS_MODULE_LIMIT, "memory",
+        "no room for the return page: %u initial pages, at most %u allowed; raise the "
+        "memory's maximum or export %s",
+        module->memory.min, limit,
+        gate->profile->allocate_export != NULL ? gate->profile->allocate_export : "an allocator");
 }
 
 enum smelt_status sm_gate_check(const struct sm_wasm_module *module, const struct sm_policy *policy,
                                 const struct smelt_profile *profile, struct smelt_error *err)
 {
     static enum smelt_status (*const rules[])(const struct gate *) = {
-        check_module_limits, check_start,   check_imports,     check_exports,
-        check_floats,        check_bodies,  check_return_page,
+        check_module_limits, check_start,  check_imports,     check_exports,
+        check_floats,        check_bodies, check_return_page,
     };
     const struct gate gate = {module, policy, profile, err};
     enum smelt_status status = SMELT_STATUS_OK;

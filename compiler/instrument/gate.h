@@ -1,5 +1,5 @@
-/* The gate: which valid modules a policy and a profile let in. A pure function of the bytes, the policy and
- * the profile; nothing here may depend on time, memory or machine. */
+/* The gate: which valid modules a policy and a profile let in. A pure function of the bytes, the
+ * policy and the profile; nothing here may depend on time, memory or machine. */
 #ifndef SM_INSTRUMENT_GATE_H
 #define SM_INSTRUMENT_GATE_H
 
@@ -7,8 +7,9 @@
 
 #include <smelt/compiler.h>
 
-/* Static complexity limits: X(name, default, "what is counted"). They bound what wasm2c and clang have to
- * take: both are superlinear in the size of one function, in nesting and in br_table width. */
+/* Static complexity limits: X(name, default, "what is counted"). They bound what wasm2c and clang
+ * have to take: both are superlinear in the size of one function, in nesting and in br_table width.
+ */
 #define SM_POLICY_LIMITS(X)                                                                        \
     X(module_bytes, 4194304, "bytes of the module")                                                \
     X(functions, 20000, "functions, imported ones included")                                       \
@@ -38,8 +39,12 @@ void sm_policy_init(struct sm_policy *policy, enum smelt_float_policy floats,
                     bool allows_any_import);
 void sm_policy_digest(const struct sm_policy *policy, struct smelt_hash *out);
 
-/* Refuses with a 200s status, naming the rule, the section, the function and the offset. The module has been
- * validated. */
+/* Most pages a memory may have: the profile's limit, or the format's for modules of other hosts. */
+uint32_t sm_gate_memory_pages_max(const struct sm_policy *policy,
+                                  const struct smelt_profile *profile);
+
+/* Refuses with a 200s status, naming the rule, the section, the function and the offset. The module
+ * has been validated. */
 enum smelt_status sm_gate_check(const struct sm_wasm_module *module, const struct sm_policy *policy,
                                 const struct smelt_profile *profile, struct smelt_error *err);
 

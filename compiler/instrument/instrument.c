@@ -1,5 +1,5 @@
-/* Two walks over each body by the same code: the first adds up the blocks, the second writes, taking the sums
- * in the order in which the blocks started. */
+/* Two walks over each body by the same code: the first adds up the blocks, the second writes,
+ * taking the sums in the order in which the blocks started. */
 #include "compiler/instrument/instrument.h"
 
 #include "base/bytes.h"
@@ -28,8 +28,8 @@ enum marker { MARKER_FUEL, MARKER_ENTER, MARKER_LEAVE };
 
 /* One control construct on the way down to the current instruction. */
 struct frame {
-    enum sm_wasm_op op;   /* block, loop, if; the function itself is a block */
-    bool is_target;       /* a live branch goes to its label */
+    enum sm_wasm_op op; /* block, loop, if; the function itself is a block */
+    bool is_target;     /* a live branch goes to its label */
     bool has_else;
     bool is_live_at_else; /* the then-arm fell into else */
 };
@@ -46,8 +46,8 @@ struct walk {
     bool is_live;
     bool is_wrapped; /* stack-checked: a block around the body stands in for the function's label */
     uint32_t reserve; /* stack weight to enter and leave with */
-    uint64_t *sums;  /* per block, in order of their starts */
-    uint32_t block;  /* blocks started */
+    uint64_t *sums;   /* per block, in order of their starts */
+    uint32_t block;   /* blocks started */
     struct sm_site *sites;
     uint32_t site_count;
     uint32_t scratch_i32; /* local indices; used when the flag is set */
@@ -169,7 +169,8 @@ static void mark_target(struct walk *walk, uint32_t label)
     walk->frames[walk->depth - 1 - label].is_target = true;
 }
 
-/* After `end` (already written) of a construct: does a block start here, go on, or is this never reached? */
+/* After `end` (already written) of a construct: does a block start here, go on, or is this never
+ * reached? */
 static void after_end(struct walk *walk, struct frame frame, uint32_t offset)
 {
     bool is_if = frame.op == SM_OP_IF;
@@ -388,8 +389,8 @@ static void encode_locals(const struct walk *walk, const struct sm_wasm_func *fu
 
 static void place_scratch_locals(struct walk *walk, const struct sm_wasm_func *func)
 {
-    uint32_t next = sm_wasm_func_type(walk->module, walk->func_index)->param_count +
-                    func->local_count;
+    uint32_t next =
+        sm_wasm_func_type(walk->module, walk->func_index)->param_count + func->local_count;
     walk->scratch_i32 = next;
     next += walk->uses_i32;
     walk->scratch_f32 = next;
@@ -400,8 +401,8 @@ static void place_scratch_locals(struct walk *walk, const struct sm_wasm_func *f
 /* `wrapper_type` is a type () -> results, for the block around a checked body. */
 static enum smelt_status instrument_body(struct walk *walk, const struct sm_stack_weight *stack,
                                          uint32_t wrapper_type, struct sm_arena *arena,
-                                         struct sm_encoder *body,
-                                         struct sm_instrumented_func *out, struct smelt_error *err)
+                                         struct sm_encoder *body, struct sm_instrumented_func *out,
+                                         struct smelt_error *err)
 {
     const struct sm_wasm_func *func = &walk->module->funcs[walk->func_index];
     enum smelt_status status = walk_body(walk, err);
@@ -440,8 +441,8 @@ static enum smelt_status encode_code(const struct sm_wasm_module *module,
     struct sm_encoder section = {0};
     struct sm_encoder body = {0};
     size_t weight_count;
-    struct sm_instrumented_func *funcs = (struct sm_instrumented_func *)sm_arena_calloc(
-        arena, module->func_count, sizeof(*funcs));
+    struct sm_instrumented_func *funcs =
+        (struct sm_instrumented_func *)sm_arena_calloc(arena, module->func_count, sizeof(*funcs));
     enum smelt_status status = SMELT_STATUS_OK;
     if (funcs == NULL) {
         return sm_error_no_memory(err, "instrument");
@@ -456,9 +457,8 @@ static enum smelt_status encode_code(const struct sm_wasm_module *module,
                             .func_index = i,
                             .frames = scratch.frames,
                             .sums = scratch.sums};
-        SMELT_TRY(instrument_body(&walk, &out->stack[i],
-                                  wrapper_types[module->funcs[i].type_index], arena, &body,
-                                  &funcs[i], err));
+        SMELT_TRY(instrument_body(&walk, &out->stack[i], wrapper_types[module->funcs[i].type_index],
+                                  arena, &body, &funcs[i], err));
         sm_encode_sized(&section, -1, &body);
     }
     sm_encode_sized(encoder, SECTION_CODE, &section);
@@ -471,8 +471,8 @@ cleanup:
 
 /* ---- the other sections ---------------------------------------------------------------------- */
 
-static void encode_signature(struct sm_encoder *section, const uint8_t *params, uint32_t param_count,
-                             const uint8_t *results, uint32_t result_count)
+static void encode_signature(struct sm_encoder *section, const uint8_t *params,
+                             uint32_t param_count, const uint8_t *results, uint32_t result_count)
 {
     sm_encode_byte(section, 0x60);
     sm_encode_u32(section, param_count);
@@ -481,8 +481,8 @@ static void encode_signature(struct sm_encoder *section, const uint8_t *params, 
     sm_encode_bytes(section, sm_slice(results, result_count));
 }
 
-/* The module's types in place, then (i64) -> () and (i32) -> () for the markers, then () -> results for every type
- * whose functions may be wrapped. */
+/* The module's types in place, then (i64) -> () and (i32) -> () for the markers, then () -> results
+ * for every type whose functions may be wrapped. */
 static void encode_types(const struct sm_wasm_module *module, struct sm_encoder *encoder,
                          uint32_t *wrapper_types)
 {
@@ -630,7 +630,8 @@ static void encode_exports(const struct sm_wasm_module *module, struct sm_encode
     sm_encode_sized(encoder, SECTION_EXPORT, &section);
 }
 
-/* A declared segment becomes a passive one without items: table.init and elem.drop do the same with both. */
+/* A declared segment becomes a passive one without items: table.init and elem.drop do the same with
+ * both. */
 static void encode_elem(const struct sm_wasm_module *module, const struct sm_wasm_elem *elem,
                         struct sm_encoder *section)
 {
@@ -683,15 +684,15 @@ static void encode_datas(const struct sm_wasm_module *module, struct sm_encoder 
     sm_encode_sized(encoder, SECTION_DATA, &section);
 }
 
-static void plan_memory(const struct sm_wasm_module *module, const struct smelt_profile *profile,
-                        struct sm_instrumented *out)
+static void plan_memory(const struct sm_wasm_module *module, const struct sm_policy *policy,
+                        const struct smelt_profile *profile, struct sm_instrumented *out)
 {
     out->return_page = UINT32_MAX;
     if (!module->has_memory) {
         return;
     }
     out->memory_min = module->memory.min;
-    out->memory_max = profile->memory_pages_max;
+    out->memory_max = sm_gate_memory_pages_max(policy, profile);
     if (module->memory.has_max && module->memory.max < out->memory_max) {
         out->memory_max = module->memory.max;
     }
@@ -716,7 +717,7 @@ enum smelt_status sm_instrument(const struct sm_wasm_module *module, const struc
         return status;
     }
     SMELT_TRY(sm_stack_weigh(module, arena, &out->stack, err));
-    plan_memory(module, profile, out);
+    plan_memory(module, policy, profile, out);
     sm_encode_bytes(&encoder, sm_slice(header, sizeof(header)));
     encode_types(module, &encoder, wrapper_types);
     encode_imports(module, &encoder);

@@ -1,19 +1,21 @@
-/* Instrumentation: wasm in, wasm out. The result is valid wasm that any engine can run, given three functions of
- * import module "m":
+/* Instrumentation: wasm in, wasm out. The result is valid wasm that any engine can run, given three
+ * functions of import module "m":
  *
- *   fuel(i64)   at the start of every basic block, with the sum of its instructions' weights, and before the
- *               effect of memory.grow and bulk instructions, with their dynamic charge
- *   enter(i32)  at the entry of a stack-checked function, before its first block is charged, with its reserve
+ *   fuel(i64)   at the start of every basic block, with the sum of its instructions' weights, and
+ * before the effect of memory.grow and bulk instructions, with their dynamic charge enter(i32)  at
+ * the entry of a stack-checked function, before its first block is charged, with its reserve
  *   leave(i32)  before it returns
  *
- * The module is re-encoded canonically. Names are ours: imports become h.i0, h.i1 …, exports x0, x1 … in the order of
- * the original's, "memory" is always exported; there are no custom sections, and no code that can never run. What
- * wasm2c reads is therefore free of anything a contract's author chose to write in a name.
+ * The module is re-encoded canonically. Names are ours: imports become h.i0, h.i1 …, exports x0, x1
+ * … in the order of the original's, "memory" is always exported; there are no custom sections, and
+ * no code that can never run. What wasm2c reads is therefore free of anything a contract's author
+ * chose to write in a name.
  *
- * A basic block starts at: function entry, loop header, start of `then` and `else`, after `end` of an `if` or of a block that
- * some branch targets, after br_if, after call, call_indirect and memory.grow. An instruction belongs to the block from
- * which control falls into it: `block`, `loop` and `if` to the block before, `else` and `end` to the block that
- * reaches them by falling through. Code after an unconditional branch is dead: it costs nothing and is dropped. */
+ * A basic block starts at: function entry, loop header, start of `then` and `else`, after `end` of
+ * an `if` or of a block that some branch targets, after br_if, after call, call_indirect and
+ * memory.grow. An instruction belongs to the block from which control falls into it: `block`,
+ * `loop` and `if` to the block before, `else` and `end` to the block that reaches them by falling
+ * through. Code after an unconditional branch is dead: it costs nothing and is dropped. */
 #ifndef SM_INSTRUMENT_INSTRUMENT_H
 #define SM_INSTRUMENT_INSTRUMENT_H
 
@@ -24,8 +26,9 @@
 
 #define SM_MARKER_COUNT 3u /* imports added after the module's own */
 
-/* An instruction that may trap or call the host, in the order of the code that is left: where it is in the
- * deployed module, for locations. The lowering pass checks that wasm2c's output has the same ones. */
+/* An instruction that may trap or call the host, in the order of the code that is left: where it is
+ * in the deployed module, for locations. The lowering pass checks that wasm2c's output has the same
+ * ones. */
 struct sm_site {
     enum sm_wasm_op op;
     uint32_t offset;

@@ -1,14 +1,16 @@
-/* Deterministic stack depth. The native stack depends on the compiler, so it may not decide an outcome;
- * instead every function has a static weight, and the sum of the weights in use is limited.
+/* Deterministic stack depth. The native stack depends on the compiler, so it may not decide an
+ * outcome; instead every function has a static weight, and the sum of the weights in use is
+ * limited.
  *
  *   weight(f)   parameters + locals + highest operand stack + SM_STACK_FRAME_WEIGHT
  *   checked     f lies on a cycle of the call graph, or an element segment refers to it
  *   reserve(f)  weight(f) + the largest reserve among the unchecked functions it calls directly
  *
- * A checked function takes its reserve from the activation's SM_STACK_LIMIT when it is entered and gives it back
- * when it returns; not enough left is trap stack_overflow. Unchecked functions are an acyclic graph below
- * checked ones or below an entry, so the reserves cover them; an unchecked entry's reserve is checked by the
- * runtime before the call. Calls through the table reach checked functions only. */
+ * A checked function takes its reserve from the activation's SM_STACK_LIMIT when it is entered and
+ * gives it back when it returns; not enough left is trap stack_overflow. Unchecked functions are an
+ * acyclic graph below checked ones or below an entry, so the reserves cover them; an unchecked
+ * entry's reserve is checked by the runtime before the call. Calls through the table reach checked
+ * functions only. */
 #ifndef SM_INSTRUMENT_STACK_H
 #define SM_INSTRUMENT_STACK_H
 

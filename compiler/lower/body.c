@@ -519,16 +519,7 @@ static enum smelt_status put_arguments(struct lowering *low, size_t index)
                : unexpected(low, "end of a call");
 }
 
-/* What stands before the call: nothing, `VAR =`, or `struct wasm_multi_ij tmp =`. Returns where the
- * call begins. */
-static size_t call_start(const struct lowering *low)
-{
-    if (has(low, 0, "struct")) {
-        return 4;
-    }
-    return has(low, 1, "=") ? 2 : 0;
-}
-
+/* What stands before the call: nothing, `VAR =`, or `struct wasm_multi_ij tmp =`. */
 static enum smelt_status put_call_target(struct lowering *low)
 {
     char name[NAME_BYTES];
@@ -971,6 +962,10 @@ static enum smelt_status lower_statement(struct lowering *low)
         low->is_marker_checked = name[0] == 'L';
         return SMELT_STATUS_OK;
     }
+    /* before variables: w2c_f3 may be either */
+    if (has(low, 1, "(") && map_function(low, &low->tokens[0], &callee)) {
+        return lower_direct_call(low, 0, callee);
+    }
     if (map_variable(&low->tokens[0], name)) {
         return lower_assignment(low, name);
     }
@@ -1010,9 +1005,6 @@ static enum smelt_status lower_statement(struct lowering *low)
         if (has(low, 0, bulk[i].name)) {
             return lower_bulk(low, bulk[i].op);
         }
-    }
-    if (map_function(low, &low->tokens[0], &callee)) {
-        return lower_direct_call(low, call_start(low), callee);
     }
     const struct expression_name *known = find_name(&low->tokens[0]);
     if (known != NULL && known->op != SM_OP_COUNT) {

@@ -83,8 +83,7 @@ void sm_encode_instr(struct sm_encoder *encoder, const struct sm_wasm_instr *ins
         encode_block_type(encoder, instr->block);
         break;
     case SM_IMM_FUNC:
-        sm_encode_u32(encoder,
-                      instr->index + (instr->index >= func_shift_from ? func_shift : 0));
+        sm_encode_u32(encoder, instr->index + (instr->index >= func_shift_from ? func_shift : 0));
         break;
     case SM_IMM_LABEL:
     case SM_IMM_LOCAL:

@@ -1,5 +1,5 @@
-/* Writing the binary format canonically: shortest LEB128, sections in order. Failure to get memory is
- * sticky: check `is_short_of_memory` once at the end. */
+/* Writing the binary format canonically: shortest LEB128, sections in order. Failure to get memory
+ * is sticky: check `is_short_of_memory` once at the end. */
 #ifndef SM_WASM_ENCODE_H
 #define SM_WASM_ENCODE_H
 
@@ -23,8 +23,8 @@ void sm_encode_op(struct sm_encoder *encoder, enum sm_wasm_op op);
 void sm_encode_instr(struct sm_encoder *encoder, const struct sm_wasm_instr *instr,
                      uint32_t func_shift_from, uint32_t func_shift);
 
-/* Appends `content` as a section (id, size, bytes) or a function body (size, bytes; id < 0), and frees
- * it. */
+/* Appends `content` as a section (id, size, bytes) or a function body (size, bytes; id < 0), and
+ * frees it. */
 void sm_encode_sized(struct sm_encoder *encoder, int section_id, struct sm_encoder *content);
 
 #endif

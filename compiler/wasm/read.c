@@ -182,7 +182,7 @@ enum smelt_status sm_wasm_read_valtype(struct sm_wasm_cursor *cursor, enum smelt
                                        struct smelt_error *err)
 {
     const uint8_t *at = cursor->at;
-    uint8_t byte;
+    uint8_t byte = 0;
     enum smelt_status status = sm_wasm_read_byte(cursor, "value type", &byte, err);
     if (status != SMELT_STATUS_OK) {
         return status;
@@ -197,7 +197,7 @@ enum smelt_status sm_wasm_read_valtype(struct sm_wasm_cursor *cursor, enum smelt
 enum smelt_status sm_wasm_read_funcref(struct sm_wasm_cursor *cursor, struct smelt_error *err)
 {
     const uint8_t *at = cursor->at;
-    uint8_t byte;
+    uint8_t byte = 0;
     enum smelt_status status = sm_wasm_read_byte(cursor, "reference type", &byte, err);
     if (status != SMELT_STATUS_OK || byte == SM_WASM_FUNCREF) {
         return status;

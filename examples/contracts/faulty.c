@@ -45,7 +45,7 @@ SMELT_EXPORT("divide") int32_t faulty_divide(void)
 {
     mark();
     volatile int32_t zero = 0;
-    return 1 / zero;
+    return 1000 / zero; /* clang turns 1 / x into comparisons */
 }
 
 SMELT_EXPORT("wild_read") int32_t faulty_wild_read(void)

@@ -15,11 +15,13 @@
 #include <smelt/host.h>
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define WHERE "artefact"
 
@@ -51,14 +53,24 @@ struct sm_exec_module {
 /* dlopen takes a name it has seen for the object it has loaded under it, before it looks at the
  * file system; descriptor numbers are used again, and so would be "/proc/self/fd/5". Every load
  * therefore spells the path anew: the bits of a serial number as "/" and "/.", which name the same
- * file. */
+ * file.
+ *
+ * "/proc/self" is replaced by what it points to (procfs's own number for this process, whatever the
+ * namespace): a debugger opens the same path, and must not find its own descriptors there. */
 #define PATH_BYTES 192
 
-static void spell_path(char out[PATH_BYTES], int fd)
+static enum smelt_status spell_path(char out[PATH_BYTES], int fd, struct smelt_error *err)
 {
     static atomic_uint_fast64_t serial;
+    char self[24];
+    ssize_t length = readlink("/proc/self", self, sizeof(self) - 1);
+    if (length < 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE,
+                                  "cannot read /proc/self, is /proc mounted?");
+    }
+    self[length] = '\0';
     uint64_t bits = atomic_fetch_add_explicit(&serial, 1, memory_order_relaxed);
-    size_t used = (size_t)snprintf(out, PATH_BYTES, "/proc/self/fd");
+    size_t used = (size_t)snprintf(out, PATH_BYTES, "/proc/%s/fd", self);
     for (; bits != 0; bits >>= 1) {
         out[used++] = '/';
         if ((bits & 1) != 0) {
@@ -66,6 +78,7 @@ static void spell_path(char out[PATH_BYTES], int fd)
         }
     }
     (void)snprintf(out + used, PATH_BYTES - used, "/%d", fd);
+    return SMELT_STATUS_OK;
 }
 
 struct segment_search {
@@ -95,7 +108,10 @@ static int collect_segments(struct dl_phdr_info *info, size_t size, void *contex
 static enum smelt_status open_object(struct sm_exec_module *module, int fd, struct smelt_error *err)
 {
     char path[PATH_BYTES];
-    spell_path(path, fd);
+    enum smelt_status status = spell_path(path, fd, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
     module->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (module->handle == NULL) {
         const char *why = dlerror();

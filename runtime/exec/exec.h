@@ -33,9 +33,11 @@
 
 struct sm_exec_module;
 
-/* Maps the shared object behind `fd` (borrowed; through /proc/self/fd) with RTLD_NOW | RTLD_LOCAL
- * and checks its descriptor: ABI version, size, artefact key, module hash, and that every count and
- * offset is sane. ARTEFACT_MISMATCH names the field. The result has one reference. */
+/* Maps the shared object behind `fd` (borrowed; through /proc) with RTLD_NOW | RTLD_LOCAL and
+ * checks its descriptor: ABI version, size, artefact key, module hash, and that every count, offset
+ * and pointer is sane. ARTEFACT_MISMATCH names the field, ARTEFACT_CORRUPT is what the dynamic
+ * linker refuses. The result has one reference. Debuggers find the code's unwind tables and symbols
+ * only while `fd` stays open. */
 enum smelt_status sm_exec_load(int fd, const struct smelt_hash *artefact_key,
                                const struct smelt_hash *module_hash, struct sm_exec_module **out,
                                struct smelt_error *err);

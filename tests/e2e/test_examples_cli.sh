@@ -25,8 +25,8 @@ fail() {
     exit 1
 }
 
-# field FILTER: of the last receipt
-field() { jq -r "$1" "$receipt"; }
+# field FILTER: of the last receipt; typed results ("i32:1") without their type
+field() { jq -r "$1" "$receipt" | sed 's/^i[36][24]://'; }
 
 expect() { # what got wanted
     [ "$2" = "$3" ] || fail "$1: '$2', expected '$3'"

@@ -35,7 +35,7 @@ done
 echo "== every public header compiles alone, in C and in C++"
 for header in "$prefix"/include/smelt/*.h; do
     for language in c c++; do
-        printf '#include <smelt/%s>\n' "$(basename "$header")" |
+        printf '#include <smelt/%s>\nextern int something;\n' "$(basename "$header")" |
             cc -x "$language" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I "$prefix/include" -
     done
 done
@@ -56,7 +56,7 @@ embed() { # NAME compiler-arguments...
     "$scratch/$name" "$wat" "$scratch/$name.data" >"$scratch/$name.out"
     [ "$(grep -c '^increment *returned' "$scratch/$name.out")" = 3 ] ||
         fail "$name printed: $(cat "$scratch/$name.out")"
-    grep -q 'result 3 ' "$scratch/$name.out" || fail "$name did not count to 3"
+    grep -q 'result i32:3 ' "$scratch/$name.out" || fail "$name did not count to 3"
 }
 
 echo "== cc embed.c \$(pkg-config --cflags --libs smelt)"

@@ -16,6 +16,12 @@ const struct smelt_hash guest_all_hash = {.bytes = {0xb1, 1}};
 const struct smelt_hash guest_bare_key = {.bytes = {0xa2, 2}};
 const struct smelt_hash guest_bare_hash = {.bytes = {0xb2, 2}};
 
+#ifdef __aarch64__
+#define RELATIVE R_AARCH64_RELATIVE
+#else
+#define RELATIVE R_X86_64_RELATIVE
+#endif
+
 static _Noreturn void give_up(const char *why, const char *what)
 {
     (void)fprintf(stderr, "guest: %s: %s\n", why, what);
@@ -72,7 +78,7 @@ static void patch_pointer(uint8_t *file, uint64_t address, const struct guest_pa
     for (size_t i = 0; i < relocations->sh_size / sizeof(*rows); i++) {
         if (rows[i].r_offset == address) {
             /* arrays that tests patch are exported symbols: make their pointers plain ones too */
-            rows[i].r_info = ELF64_R_INFO(0, R_X86_64_RELATIVE);
+            rows[i].r_info = ELF64_R_INFO(0, RELATIVE);
             rows[i].r_addend = (Elf64_Sxword)patch->value;
             return;
         }
