@@ -55,7 +55,7 @@
 /* Each flag is in the key. -fwrapv and friends give C the arithmetic of wasm; -ffp-contract=off
  * keeps every rounding; nothing may depend on where or when it runs. */
 static const char *const clang_flags[] = {
-    "--target=" TARGET_TRIPLE,
+    ("--target=" TARGET_TRIPLE),
     TARGET_CPU,
     "-mtune=generic",
     "-std=gnu17",
