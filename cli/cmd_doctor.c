@@ -75,6 +75,62 @@ static void check_wat2wasm(struct report *report)
     smelt_buf_deinit(&wasm);
 }
 
+/* (module (func (export "answer") (result i32) i32.const 42)) */
+static const uint8_t answer_wasm[] = {
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x05, 0x01, 0x60, 0x00,
+    0x01, 0x7f, 0x03, 0x02, 0x01, 0x00, 0x07, 0x0a, 0x01, 0x06, 0x61, 0x6e, 0x73,
+    0x77, 0x65, 0x72, 0x00, 0x00, 0x0a, 0x06, 0x01, 0x04, 0x00, 0x41, 0x2a, 0x0b,
+};
+
+static const struct smelt_slice answer = {.data = answer_wasm, .size = sizeof(answer_wasm)};
+
+static enum smelt_status run_answer(struct cli_session *session, uint64_t *result,
+                                    struct smelt_error *err)
+{
+    enum smelt_status status;
+    struct smelt_transaction transaction = {0};
+    struct smelt_receipt *deployed = NULL;
+    struct smelt_receipt *called = NULL;
+    CLI_TRY(smelt_deploy(session->engine, &transaction, answer, &deployed, err));
+    CLI_TRY(smelt_call(session->engine, &transaction, &deployed->address, "answer", NULL, 0,
+                       &called, err));
+    *result = called->result_count == 1 ? called->results[0].bits : 0;
+cleanup:
+    smelt_receipt_destroy(called);
+    smelt_receipt_destroy(deployed);
+    return status;
+}
+
+/* Compiles and runs the contract over the empty cache in `directory`: only that runs all tools. */
+static void check_pipeline(struct report *report, const char *directory, struct cli_output *out)
+{
+    enum smelt_status status;
+    struct smelt_error err = {0};
+    struct cli_session session = {0};
+    struct cli_options options = {0};
+    struct smelt_artefact artefact;
+    bool is_compiled = false;
+    uint64_t result = 0;
+    options.values[CLI_OPTION_CACHE].text = directory;
+    CLI_TRY(cli_session_open_compiler(&session, &options, out, &err));
+    CLI_TRY(smelt_compile(session.compiler, answer, NULL, &artefact, &err));
+    is_compiled = true;
+    add(report, "compiler", true, "clang and wasm2c are found, supported and work");
+    CLI_TRY(smelt_store_create_memory(&session.store, &err));
+    CLI_TRY(cli_session_open_engine(&session, &options, out, &err));
+    CLI_TRY(run_answer(&session, &result, &err));
+cleanup:
+    if (!is_compiled) {
+        add(report, "compiler", false, "%s", err.message);
+    } else if (status != SMELT_STATUS_OK) {
+        add(report, "self test", false, "%s", err.message);
+    } else {
+        add(report, "self test", result == 42, "%s",
+            result == 42 ? "a contract ran and answered" : "a contract gave a wrong answer");
+    }
+    cli_session_close(&session);
+}
+
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
 {
     (void)info;
@@ -83,67 +139,19 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
     return remove(path);
 }
 
-/* (module (func (export "answer") (result i32) i32.const 42)) */
-static const uint8_t answer_wasm[] = {
-    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x05, 0x01, 0x60, 0x00,
-    0x01, 0x7f, 0x03, 0x02, 0x01, 0x00, 0x07, 0x0a, 0x01, 0x06, 0x61, 0x6e, 0x73,
-    0x77, 0x65, 0x72, 0x00, 0x00, 0x0a, 0x06, 0x01, 0x04, 0x00, 0x41, 0x2a, 0x0b,
-};
-
-static enum smelt_status run_answer(struct cli_session *session, uint64_t *answer,
-                                    struct smelt_error *err)
+static void check_in_scratch(struct report *report, struct cli_output *out)
 {
-    enum smelt_status status;
-    struct smelt_transaction transaction = {0};
-    struct smelt_slice wasm = {.data = answer_wasm, .size = sizeof(answer_wasm)};
-    struct smelt_receipt *deployed = NULL;
-    struct smelt_receipt *called = NULL;
-    CLI_TRY(smelt_deploy(session->engine, &transaction, wasm, &deployed, err));
-    CLI_TRY(smelt_call(session->engine, &transaction, &deployed->address, "answer", NULL, 0,
-                       &called, err));
-    *answer = called->result_count == 1 ? called->results[0].bits : 0;
-cleanup:
-    smelt_receipt_destroy(called);
-    smelt_receipt_destroy(deployed);
-    return status;
-}
-
-/* Tools first, then a contract that answers 42. */
-static void check_compiler(struct report *report, struct cli_output *out)
-{
-    enum smelt_status status;
-    struct smelt_error err = {0};
-    struct cli_session session = {0};
-    struct cli_options options = {0};
-    uint64_t answer = 0;
     const char *parent = getenv("TMPDIR");
     char directory[SMELT_PATH_BYTES];
-    int length = snprintf(directory, sizeof(directory), "%s/smelt-doctor-XXXXXX",
-                          parent != NULL && parent[0] != '\0' ? parent : "/tmp");
+    if (parent == NULL || parent[0] == '\0') {
+        parent = "/tmp";
+    }
+    int length = snprintf(directory, sizeof(directory), "%s/smelt-doctor-XXXXXX", parent);
     if (length < 0 || (size_t)length >= sizeof(directory) || mkdtemp(directory) == NULL) {
-        add(report, "scratch", false, "cannot create a directory in %.256s",
-            parent != NULL ? parent : "/tmp");
+        add(report, "scratch", false, "cannot create a directory in %s", parent);
         return;
     }
-    options.values[CLI_OPTION_CACHE].text = directory;
-    status = cli_session_open_compiler(&session, &options, out, &err);
-    bool has_tools = status == SMELT_STATUS_OK;
-    add(report, "compiler", has_tools, "%s",
-        has_tools ? "clang and wasm2c are found and supported" : err.message);
-    if (has_tools) {
-        CLI_TRY(smelt_store_create_memory(&session.store, &err));
-        CLI_TRY(cli_session_open_engine(&session, &options, out, &err));
-        CLI_TRY(run_answer(&session, &answer, &err));
-    }
-cleanup:
-    if (has_tools) {
-        bool is_ok = status == SMELT_STATUS_OK && answer == 42;
-        add(report, "self test", is_ok, "%s",
-            is_ok                       ? "a contract compiled, ran and answered"
-            : status == SMELT_STATUS_OK ? "the contract gave a wrong answer"
-                                        : err.message);
-    }
-    cli_session_close(&session);
+    check_pipeline(report, directory, out);
     (void)nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -178,7 +186,7 @@ static int run_doctor(const struct cli_options *options, struct cli_output *out)
     bool is_healthy = true;
     check_cache(&report, options);
     check_wat2wasm(&report);
-    check_compiler(&report, out);
+    check_in_scratch(&report, out);
     for (size_t i = 0; i < report.count; i++) {
         is_healthy = is_healthy && report.checks[i].is_ok;
     }

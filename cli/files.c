@@ -79,11 +79,15 @@ enum smelt_status cli_file_read(const char *path, size_t size_max, struct cli_by
     return status;
 }
 
-/* The directory part of a path; the caller frees it. */
+/* The directory part of a path, with a final "/." so that a file there is not taken for one; the
+ * caller frees it. */
 static char *directory_of(const char *path)
 {
     char *copy = strdup(path);
-    char *directory = copy != NULL ? strdup(dirname(copy)) : NULL;
+    char *directory = NULL;
+    if (copy != NULL && asprintf(&directory, "%s/.", dirname(copy)) < 0) {
+        directory = NULL;
+    }
     free(copy);
     return directory;
 }

@@ -62,26 +62,26 @@ if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
     exit 0
 fi
 # in a mount namespace of its own, so that nothing stays mounted
-unshare -m bash -euo pipefail -s "$1" "$2" "$(realpath "$0")" "$SMELT_CACHE" <<'INNER'
+unshare -m bash -euo pipefail -s "$smelt" "$source_directory" "$here" "$SMELT_CACHE" <<'INNER'
 keep=$4
-set -- "$1" "$2" "$3"
-. "$(dirname "$3")/support.sh"
+. "$3/support.sh"
+trap 'cd /; umount "$scratch/full" "$scratch/ro" 2>/dev/null || true; rm -rf "$scratch"' EXIT
 mkdir full
-if ! mount -t tmpfs -o size=64k tmpfs full 2>mount.log; then
+if ! mount -t tmpfs -o size=256k tmpfs full 2>mount.log; then
     echo "skipped: $(cat mount.log)"
     exit 0
 fi
 export SMELT_CACHE=$scratch/full/cache
 mkdir "$SMELT_CACHE"
-run 1 compile "$contracts/init_fails.wat" --json || true
-# fill what is left, then there is no place for an artefact
+run_json 0 compile "$contracts/init_fails.wat"
+# fill what is left: then there is no place for another artefact
 dd if=/dev/zero of=full/fill bs=1k count=1000 status=none 2>/dev/null || true
-refuses 1 no_space compile "$contracts/probe.wat"
-deploy_full() { refuses 1 no_space deploy "$contracts/probe.wat" --state "$state"; }
-deploy_full
-[ ! -e "$state" ] || fail "a state was created"
+unchanged refuses 1 no_space compile "$contracts/probe.wat"
+unchanged refuses 1 no_space deploy "$contracts/probe.wat" --state "$state"
+unchanged refuses 1 no_space compile "$contracts/init_fails.wat" -o full/out.so
 rm full/fill
-find full -name '*.so' -size +0 | grep -q . && fail "half an entry was published"
+[ "$(find full -name '*.so' | wc -l)" = 1 ] || fail "part of an entry was published"
+run_json 0 compile "$contracts/probe.wat"
 umount full
 
 cp -r "$keep" "$scratch/kept"

@@ -22,7 +22,7 @@ unwell() { # CHECK
 SMELT_CLANG=$scratch/none unwell compiler
 SMELT_WASM2C=$scratch/none unwell compiler
 chmod 0644 "$SMELT_CACHE/seal.key"
-unwell "seal key"
+unwell cache
 echo file >file
 SMELT_CACHE=$scratch/file unwell cache
 done_well

@@ -55,7 +55,7 @@ unchanged refused float_refused "$contracts/float.wat"
 text '(module (func $s) (start $s) (func (export "f")))'
 unchanged refused start_refused module.wat
 text '(module (memory (export "memory") 1 70000))'
-unchanged refuses 3 text_malformed compile module.wat
+unchanged refuses 3 module_invalid compile module.wat
 text '(module (memory (export "memory") 300))'
 unchanged refused limit module.wat
 text '(module (func (export "f") (result v128) (v128.const i32x4 0 0 0 0)))'

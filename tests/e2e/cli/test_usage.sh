@@ -25,7 +25,8 @@ unchanged usage "--state" account fund "$address" 1
 unchanged usage "--nonsense" "${call[@]}" --nonsense
 unchanged usage "--format" "${call[@]}" --format json
 unchanged usage "--fuel" "${call[@]}" --fuel
-unchanged usage "--fuel" "${call[@]}" --fuel --json
+run_json 2 "${call[@]}" --fuel
+field .error.message | grep -qF -- "--fuel needs a value" || fail "--json was taken for a value"
 unchanged usage "--fuel" "${call[@]}" --fuel 1 --fuel 1
 unchanged usage "--fuel" "${call[@]}" --fuel 0
 unchanged usage "--fuel" "${call[@]}" --fuel 1e9
@@ -44,7 +45,6 @@ unchanged usage "--profile" "${call[@]}" --profile other
 unchanged usage "--tier" compile "$contracts/probe.wat" --tier fast
 unchanged usage "address" call 1234 nothing --state "$state"
 unchanged usage "address" account show "${zeroes}z" --state "$state"
-unchanged usage "amount" account fund "$address" --state "$state" -- -5
 unchanged usage "amount" account fund "$address" 1.5 --state "$state"
 unchanged usage "argument 2" call "$address" add i32:1 nonsense --state "$state"
 unchanged usage "argument 1" call "$address" add i32:4294967296 i64:0 --state "$state"

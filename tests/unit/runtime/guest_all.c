@@ -45,6 +45,9 @@ static u64 f_other(struct module *m, u64 x)
 static u64 f_trap(struct module *m, u32 kind, u32 zero)
 {
     u64 result = 0;
+    u64 least = 0x8000000000000000u + zero;
+    u64 minus_one = (u64)-1 - zero;
+    f64 nan = F64_NAN;
     ENTER;
     FUEL_CHECKED(5);
     FUEL(10 * kind);
@@ -53,16 +56,16 @@ static u64 f_trap(struct module *m, u32 kind, u32 zero)
         UNREACHABLE(257);
         break;
     case 2:
-        result = LOAD(i64_load, (u64)(u32)mem_size - 7 + zero, 258);
+        result = i64_load((u64)(u32)mem_size - 7 + zero, 258);
         break;
     case 3:
-        result = DIVIDE(i32_div_u, 1, zero, 259);
+        result = DIV_U(kind, zero, 259);
         break;
     case 4:
-        result = DIVIDE(i64_div_s, 0x8000000000000000u + zero, (u64)-1, 260);
+        result = I64_DIV_S(least, minus_one, 260);
         break;
     case 5:
-        result = TRUNCATE(i32_trunc_f64_s, F64_NAN + zero, 261);
+        result = I32_TRUNC_S_F64(nan, 261);
         break;
     case 6:
         TABLE_COPY(zero, 1, (u32)m->base.table_size, 262);
@@ -127,7 +130,7 @@ static void f_debt(struct module *m, u64 spent, u32 then)
     }
     if (then == 2) {
         CALL_BEGIN;
-        host_call(&m->base, 0, slots, 321);
+        HOST_CALL(0, slots, 321);
         CALL_END;
     }
     LEAVE;
@@ -139,7 +142,7 @@ static u32 f_host(struct module *m, u32 import, u32 argument)
     ENTER;
     FUEL_CHECKED(4);
     CALL_BEGIN;
-    host_call(&m->base, import, slots, 340);
+    HOST_CALL(import, slots, 340);
     CALL_END;
     FUEL(2);
     m->counter++;
@@ -151,7 +154,8 @@ static u32 f_grow(struct module *m, u32 pages)
 {
     ENTER;
     FUEL_CHECKED(6);
-    u32 previous = MEMORY_GROW(pages);
+    u32 previous;
+    MEMORY_GROW(previous, pages);
     LEAVE;
     return previous;
 }
@@ -162,9 +166,10 @@ static u32 f_host_then_grow(struct module *m, u32 pages)
     ENTER;
     FUEL_CHECKED(6);
     CALL_BEGIN;
-    host_call(&m->base, 0, slots, 350);
+    HOST_CALL(0, slots, 350);
     CALL_END;
-    u32 previous = MEMORY_GROW(pages);
+    u32 previous;
+    MEMORY_GROW(previous, pages);
     LEAVE;
     return previous;
 }
@@ -181,7 +186,7 @@ static u32 f_load(struct module *m, u32 address)
 {
     ENTER;
     FUEL_CHECKED(1);
-    u32 value = LOAD(i32_load, (u64)address, 360);
+    u32 value = i32_load((u64)address, 360);
     LEAVE;
     return value;
 }
@@ -190,7 +195,7 @@ static void f_store(struct module *m, u32 address, u32 value)
 {
     ENTER;
     FUEL_CHECKED(1);
-    STORE(i32_store, (u64)address, value, 361);
+    i32_store((u64)address, value, 361);
     LEAVE;
 }
 

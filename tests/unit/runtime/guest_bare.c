@@ -10,7 +10,7 @@ static void answer(struct sm_instance *instance, u64 *slots)
     struct module *m = (struct module *)instance;
     ENTER;
     FUEL_CHECKED(1);
-    slots[0] = slots[0] != 0 ? LOAD(i32_load, slots[0] - 1, 40) : 42 + mem_size;
+    slots[0] = slots[0] != 0 ? i32_load(slots[0] - 1, 40) : 42 + mem_size;
     LEAVE;
 }
 

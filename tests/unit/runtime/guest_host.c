@@ -71,7 +71,7 @@ static u64 call_import(struct module *m, u32 import, const u64 *words, u64 count
     for (u64 i = 0; i < count && i < 8; i++) {
         slots[i] = words[i];
     }
-    host_call(&m->base, import, slots, at);
+    HOST_CALL(import, slots, at);
     return slots[0];
 }
 
@@ -86,6 +86,7 @@ static u64 run_script(struct module *m, u64 at, u64 end)
 {
     u64 result = 0;
     u64 args[8];
+    u32 zero = 0;
     ENTER;
     FUEL_CHECKED(1);
     while (at < end) {
@@ -112,12 +113,12 @@ static u64 run_script(struct module *m, u64 at, u64 end)
             at += 16;
             break;
         case SCRIPT_GROW:
-            result = MEMORY_GROW((u32)first);
+            MEMORY_GROW(result, (u32)first);
             at += 16;
             break;
         case SCRIPT_EXPECT:
             if (result != first) {
-                DIVIDE(i32_div_u, 1u, 0u, GUEST_AT_SCRIPT);
+                (void)DIV_U(zero, zero, GUEST_AT_SCRIPT);
             }
             at += 16;
             break;
@@ -173,6 +174,7 @@ static u32 allocate(struct module *m, u32 size)
     ENTER;
     FUEL_CHECKED(GUEST_ALLOCATE_FUEL);
     u64 pointer = m->bump;
+    u32 previous;
     switch (word_at(mem, GUEST_ALLOCATE_MODE)) {
     case ALLOCATE_TRAPS:
         UNREACHABLE(GUEST_AT_ALLOCATE);
@@ -214,7 +216,8 @@ static u32 allocate(struct module *m, u32 size)
         break;
     case ALLOCATE_GROWS:
         pointer = mem_size;
-        (void)MEMORY_GROW(1);
+        MEMORY_GROW(previous, 1);
+        (void)previous;
         break;
     case ALLOCATE_REVERTS:
         args[0] = GUEST_KEY;
