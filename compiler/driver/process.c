@@ -43,7 +43,7 @@ static void close_all(struct pipes *pipes)
     }
 }
 
-static void limit(int resource, rlim_t value)
+static void limit(unsigned resource, rlim_t value)
 {
     struct rlimit both = {value, value};
     (void)setrlimit(resource, &both);
