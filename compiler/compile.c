@@ -32,7 +32,7 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 1u
+#define SM_CODEGEN_VERSION 2u
 
 /* Modules with more code than this are compiled without optimisation as a whole, as single large
  * functions always are (SM_LOWER_UNOPTIMISED_BYTES). Bytes of the code section. */
