@@ -32,7 +32,7 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 1u
+#define SM_CODEGEN_VERSION 2u
 
 /* Modules with more code than this are compiled without optimisation as a whole, as single large
  * functions always are (SM_LOWER_UNOPTIMISED_BYTES). Bytes of the code section. */
@@ -55,7 +55,7 @@
 /* Each flag is in the key. -fwrapv and friends give C the arithmetic of wasm; -ffp-contract=off
  * keeps every rounding; nothing may depend on where or when it runs. */
 static const char *const clang_flags[] = {
-    "--target=" TARGET_TRIPLE,
+    ("--target=" TARGET_TRIPLE),
     TARGET_CPU,
     "-mtune=generic",
     "-std=gnu17",
@@ -340,17 +340,6 @@ static enum smelt_status run_tool(struct job *job, enum sm_tool tool, const char
     return status;
 }
 
-/* What a tool said it wrote. */
-static enum smelt_status read_output(struct job *job, const char *label, const char *name,
-                                     struct smelt_buf *out)
-{
-    enum smelt_status status = sm_workdir_read(&job->workdir, name, out, job->err);
-    return status != SMELT_STATUS_NOT_FOUND
-               ? status
-               : sm_error_set(job->err, SMELT_STATUS_TOOL_OUTPUT, label,
-                              "%s ended well but wrote no %s", label, name);
-}
-
 static enum smelt_status stage_wasm2c(struct job *job)
 {
     static const char *const argv[] = {"wasm2c",
@@ -366,7 +355,7 @@ static enum smelt_status stage_wasm2c(struct job *job)
     SMELT_TRY(sm_workdir_write(&job->workdir, "instrumented.wasm",
                                sm_buf_slice(&job->instrumented.wasm), job->err));
     SMELT_TRY(run_tool(job, SM_TOOL_WASM2C, "wasm2c", argv));
-    SMELT_TRY(read_output(job, "wasm2c", "wasm2c.c", &job->translated));
+    SMELT_TRY(sm_workdir_read(&job->workdir, "wasm2c.c", &job->translated, job->err));
 cleanup:
     return status;
 }
@@ -410,7 +399,7 @@ static enum smelt_status measure_stack(struct job *job, uint64_t *out)
     struct smelt_buf object = {0};
     struct frames frames = {.instrumented = &job->instrumented, .module = &job->module};
     enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(read_output(job, "clang", "module.o", &object));
+    SMELT_TRY(sm_workdir_read(&job->workdir, "module.o", &object, job->err));
     SMELT_TRY(sm_elf_read_frames(sm_buf_slice(&object), visit_frame, &frames, job->err));
     *out = frames.bytes + 2 * frames.extra + EXTRA_STACK_BYTES;
 cleanup:
@@ -462,7 +451,7 @@ static enum smelt_status stage_clang(struct job *job)
     SMELT_TRY(run_clang(job));
     SMELT_TRY(measure_stack(job, &stack_bytes));
     SMELT_TRY(run_linker(job, stack_bytes));
-    SMELT_TRY(read_output(job, "ld.lld", "module.so", &job->shared_object));
+    SMELT_TRY(sm_workdir_read(&job->workdir, "module.so", &job->shared_object, job->err));
 cleanup:
     return status;
 }

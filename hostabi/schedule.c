@@ -10,7 +10,6 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/status.h"
-#include "compiler/wasm/opcode.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,9 +20,25 @@
 #define NAME_BYTES     64
 #define TEXT_BYTES_MAX (1u << 20)
 
+/* What a schedule needs of an instruction; weights are in the order of these rows. */
+enum row {
+#define OP(code, name, text, immediates, parameters, results, alignment, flags) ROW_##name,
+#include "hostabi/opcodes.def"
+    ROW_COUNT
+};
+
+static const struct {
+    uint16_t code;
+    const char *text;
+} instructions[ROW_COUNT] = {
+#define OP(code, name, text, immediates, parameters, results, alignment, flags)                    \
+    [ROW_##name] = {code, text},
+#include "hostabi/opcodes.def"
+};
+
 struct smelt_schedule {
     char name[NAME_BYTES];
-    uint32_t weights[SM_OP_COUNT];
+    uint32_t weights[ROW_COUNT];
     struct sm_schedule_dynamic dynamic;
     struct sm_schedule_host *hosts;
     uint32_t host_count;
@@ -63,12 +78,12 @@ static enum smelt_status fail(const struct reader *reader, const char *what, con
 }
 
 /* Loops and recursion cost something, so that fuel bounds every execution. */
-static uint64_t least_weight(enum sm_wasm_op op)
+static uint64_t least_weight(size_t row)
 {
-    static const enum sm_wasm_op bounded[] = {SM_OP_BR, SM_OP_BR_IF, SM_OP_BR_TABLE, SM_OP_CALL,
-                                              SM_OP_CALL_INDIRECT};
+    static const enum row bounded[] = {ROW_BR, ROW_BR_IF, ROW_BR_TABLE, ROW_CALL,
+                                       ROW_CALL_INDIRECT};
     for (size_t i = 0; i < sizeof(bounded) / sizeof(bounded[0]); i++) {
-        if (bounded[i] == op) {
+        if (bounded[i] == row) {
             return 1;
         }
     }
@@ -94,9 +109,9 @@ static void list_keys(struct reader *reader)
     struct sm_schedule_dynamic *dynamic = &schedule->dynamic;
     add_key(reader, KEY_NAME, NULL, 0, "name");
     add_key(reader, KEY_PROFILE, NULL, 0, "profile");
-    for (size_t op = 0; op < SM_OP_COUNT; op++) {
-        add_key(reader, KEY_WEIGHT, &schedule->weights[op], least_weight((enum sm_wasm_op)op),
-                "instructions.%s", sm_wasm_ops[op].text);
+    for (size_t row = 0; row < ROW_COUNT; row++) {
+        add_key(reader, KEY_WEIGHT, &schedule->weights[row], least_weight(row), "instructions.%s",
+                instructions[row].text);
     }
     add_key(reader, KEY_FIGURE, &dynamic->memory_grow_page, 0, "memory.grow_page");
     add_key(reader, KEY_FIGURE, &dynamic->bulk_memory.per_unit, 0, "memory.bulk_per_unit");
@@ -166,19 +181,15 @@ static enum smelt_status read_key(struct reader *reader, const char *prefix, cha
 
 /* ---- values ---------------------------------------------------------------------------------- */
 
-static enum smelt_status find_key(struct reader *reader, const char *path, struct known_key **out)
+/* NULL: there is no such key. */
+static struct known_key *find_key(const struct reader *reader, const char *path)
 {
     for (size_t i = 0; i < reader->key_count; i++) {
         if (strcmp(reader->keys[i].path, path) == 0) {
-            *out = &reader->keys[i];
-            if (reader->keys[i].is_seen) {
-                return fail(reader, "key is given twice", path);
-            }
-            reader->keys[i].is_seen = true;
-            return SMELT_STATUS_OK;
+            return &reader->keys[i];
         }
     }
-    return fail(reader, "unknown key", path);
+    return NULL;
 }
 
 static enum smelt_status read_integer(struct reader *reader, const struct known_key *key)
@@ -255,7 +266,14 @@ static enum smelt_status read_pair(struct reader *reader, const char *prefix, bo
         } while (accept(reader, ','));
         return accept(reader, '}') ? SMELT_STATUS_OK : fail(reader, "expected ',' or '}'", path);
     }
-    SMELT_TRY(find_key(reader, path, &key));
+    key = find_key(reader, path);
+    if (key == NULL) {
+        return fail(reader, "unknown key", path);
+    }
+    if (key->is_seen) {
+        return fail(reader, "key is given twice", path);
+    }
+    key->is_seen = true;
     skip_blanks(reader);
     status = key->kind == KEY_NAME || key->kind == KEY_PROFILE ? read_string(reader, key)
                                                                : read_integer(reader, key);
@@ -333,7 +351,7 @@ enum smelt_status smelt_schedule_parse(struct smelt_slice text, const struct sme
     }
     enum smelt_status status = SMELT_STATUS_OK;
     struct reader reader = {.text = text, .line = 1, .profile = profile, .err = err};
-    size_t key_max = 7 + SM_OP_COUNT + 4 * (size_t)profile->function_count;
+    size_t key_max = 7 + ROW_COUNT + 4 * (size_t)profile->function_count;
     struct smelt_schedule *schedule = (struct smelt_schedule *)sm_calloc(1, sizeof(*schedule));
     reader.keys = (struct known_key *)sm_calloc(key_max, sizeof(*reader.keys));
     if (schedule != NULL) {
@@ -417,10 +435,10 @@ void smelt_schedule_digest(const struct smelt_schedule *schedule, struct smelt_h
     struct sm_digest digest;
     sm_digest_init(&digest, "smelt.schedule.v1");
     sm_digest_slice(&digest, schedule->profile_name);
-    sm_digest_u32(&digest, SM_OP_COUNT);
-    for (size_t op = 0; op < SM_OP_COUNT; op++) {
-        sm_digest_u32(&digest, sm_wasm_ops[op].code);
-        sm_digest_u32(&digest, schedule->weights[op]);
+    sm_digest_u32(&digest, ROW_COUNT);
+    for (size_t row = 0; row < ROW_COUNT; row++) {
+        sm_digest_u32(&digest, instructions[row].code);
+        sm_digest_u32(&digest, schedule->weights[row]);
     }
     sm_digest_u64(&digest, schedule->dynamic.memory_grow_page);
     digest_rate(&digest, schedule->dynamic.bulk_memory);
@@ -436,7 +454,7 @@ void smelt_schedule_digest(const struct smelt_schedule *schedule, struct smelt_h
 
 const uint32_t *sm_schedule_weights(const struct smelt_schedule *schedule, size_t *count)
 {
-    *count = SM_OP_COUNT;
+    *count = ROW_COUNT;
     return schedule->weights;
 }
 

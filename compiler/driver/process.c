@@ -1,4 +1,4 @@
-/* fork, limits, exec, and one poll loop over the three pipes. Between fork and exec only
+/* fork, limits, exec, and one poll loop over its two outputs. Between fork and exec only
  * async-signal-safe calls are made, since the caller may have threads. */
 #include "compiler/driver/process.h"
 
@@ -20,7 +20,7 @@
 #define FILE_BYTES_MAX ((rlim_t)1 << 30)
 
 struct pipes {
-    int in[2];
+    int in; /* /dev/null */
     int out[2];
     int errors[2];
     int start[2]; /* close-on-exec: carries errno when exec fails */
@@ -36,14 +36,41 @@ static void close_fd(int *fd)
 
 static void close_all(struct pipes *pipes)
 {
-    int *ends[] = {pipes->in, pipes->out, pipes->errors, pipes->start};
+    int *ends[] = {pipes->out, pipes->errors, pipes->start};
+    close_fd(&pipes->in);
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         close_fd(&ends[i][0]);
         close_fd(&ends[i][1]);
     }
 }
 
-static void limit(int resource, rlim_t value)
+/* The child's standard descriptors are made with dup2, which must find none of our ends among them:
+ * the host may have closed its own. */
+static bool move_up(int *fd)
+{
+    if (*fd < 0 || *fd > STDERR_FILENO) {
+        return true;
+    }
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (moved < 0) {
+        return false;
+    }
+    (void)close(*fd);
+    *fd = moved;
+    return true;
+}
+
+static bool move_all_up(struct pipes *pipes)
+{
+    int *ends[] = {pipes->out, pipes->errors, pipes->start};
+    bool is_moved = move_up(&pipes->in);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        is_moved = is_moved && move_up(&ends[i][0]) && move_up(&ends[i][1]);
+    }
+    return is_moved;
+}
+
+static void limit(unsigned resource, rlim_t value)
 {
     struct rlimit both = {value, value};
     (void)setrlimit(resource, &both);
@@ -57,6 +84,8 @@ static _Noreturn void child(const struct sm_process *process, const struct pipes
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* files of the host are none of a tool's business; without the system call they stay open */
+    (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, FILE_BYTES_MAX);
     if (process->cpu_seconds != 0) {
@@ -65,8 +94,7 @@ static _Noreturn void child(const struct sm_process *process, const struct pipes
     if (process->memory_bytes != 0) {
         limit(RLIMIT_AS, process->memory_bytes);
     }
-    if (dup2(pipes->in[0], 0) >= 0 && dup2(pipes->out[1], 1) >= 0 &&
-        dup2(pipes->errors[1], 2) >= 0 &&
+    if (dup2(pipes->in, 0) >= 0 && dup2(pipes->out[1], 1) >= 0 && dup2(pipes->errors[1], 2) >= 0 &&
         (process->directory == NULL || chdir(process->directory) == 0)) {
         /* execve does not change the strings; its type predates const */
         union {
@@ -97,15 +125,18 @@ static bool drain(int fd, struct smelt_buf *out, size_t max, bool *is_short_of_m
     return got != 0;
 }
 
-static bool converse(struct pipes *pipes, struct smelt_slice input, struct sm_process_result *out)
+/* False when memory is short, which is also the only way poll fails here. */
+static bool converse(struct pipes *pipes, struct sm_process_result *out)
 {
     bool is_short_of_memory = false;
     while (pipes->out[0] >= 0 || pipes->errors[0] >= 0) {
         struct pollfd fds[] = {{.fd = pipes->out[0], .events = POLLIN},
-                               {.fd = pipes->errors[0], .events = POLLIN},
-                               {.fd = pipes->in[1], .events = POLLOUT}};
-        if (poll(fds, 3, -1) < 0 && errno != EINTR) {
-            break;
+                               {.fd = pipes->errors[0], .events = POLLIN}};
+        if (poll(fds, 2, -1) < 0 && errno != EINTR) {
+            /* without readers the child cannot wait for us while we wait for it */
+            close_fd(&pipes->out[0]);
+            close_fd(&pipes->errors[0]);
+            return false;
         }
         if (fds[0].revents != 0 &&
             !drain(pipes->out[0], &out->output, SM_PROCESS_OUTPUT_MAX, &is_short_of_memory)) {
@@ -115,40 +146,21 @@ static bool converse(struct pipes *pipes, struct smelt_slice input, struct sm_pr
             !drain(pipes->errors[0], &out->errors, SM_PROCESS_ERRORS_MAX, &is_short_of_memory)) {
             close_fd(&pipes->errors[0]);
         }
-        if (fds[2].revents != 0) {
-            ssize_t put = input.size != 0 && (fds[2].revents & POLLERR) == 0
-                              ? write(pipes->in[1], input.data, input.size)
-                              : -1;
-            if (put > 0) {
-                input = sm_slice(input.data + put, input.size - (size_t)put);
-            }
-            if (input.size == 0 || (put < 0 && errno != EINTR && errno != EAGAIN)) {
-                close_fd(&pipes->in[1]);
-            }
-        }
     }
     return !is_short_of_memory;
 }
 
-static bool open_pipes(struct pipes *pipes, bool has_input)
+static bool open_pipes(struct pipes *pipes)
 {
-    if (pipe2(pipes->out, O_CLOEXEC) != 0 || pipe2(pipes->errors, O_CLOEXEC) != 0 ||
-        pipe2(pipes->start, O_CLOEXEC) != 0) {
-        return false;
-    }
-    if (has_input) {
-        return pipe2(pipes->in, O_CLOEXEC) == 0 && fcntl(pipes->in[1], F_SETFL, O_NONBLOCK) == 0;
-    }
-    pipes->in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return pipes->in[0] >= 0;
+    pipes->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return pipes->in >= 0 && pipe2(pipes->out, O_CLOEXEC) == 0 &&
+           pipe2(pipes->errors, O_CLOEXEC) == 0 && pipe2(pipes->start, O_CLOEXEC) == 0;
 }
 
-/* SIGPIPE on our side of the input pipe would kill the host: block it in this thread while we
- * write. */
 static enum smelt_status run_child(const struct sm_process *process, struct pipes *pipes,
                                    struct sm_process_result *out, struct smelt_error *err)
 {
-    char path[4096] = "PATH=/usr/local/bin:/usr/bin:/bin";
+    char path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
     char locale[] = "LC_ALL=C";
     char *const environment[] = {locale, path, NULL};
     pid_t pid = fork();
@@ -158,22 +170,30 @@ static enum smelt_status run_child(const struct sm_process *process, struct pipe
     if (pid == 0) {
         child(process, pipes, environment);
     }
-    close_fd(&pipes->in[0]);
     close_fd(&pipes->out[1]);
     close_fd(&pipes->errors[1]);
     close_fd(&pipes->start[1]);
-    bool is_complete = converse(pipes, process->input, out);
+    bool is_complete = converse(pipes, out);
     int failure = 0;
     bool is_started = read(pipes->start[0], &failure, sizeof(failure)) != sizeof(failure);
     int state = 0;
-    while (waitpid(pid, &state, 0) < 0 && errno == EINTR) {
-    }
+    pid_t ended;
+    do {
+        ended = waitpid(pid, &state, 0);
+    } while (ended < 0 && errno == EINTR);
+    int lost = ended < 0 ? errno : 0;
     if (!is_started) {
         return sm_error_set_errno(err, SMELT_STATUS_TOOL_MISSING, failure, "process",
                                   "cannot run %s", process->path);
     }
     if (!is_complete) {
         return sm_error_no_memory(err, "process");
+    }
+    if (lost != 0) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, lost, "process",
+                                  "cannot learn how %s ended; this process must not ignore SIGCHLD "
+                                  "or wait for children it did not start",
+                                  process->path);
     }
     out->exit_code = WIFEXITED(state) ? WEXITSTATUS(state) : -1;
     out->signal = WIFSIGNALED(state) ? WTERMSIG(state) : 0;
@@ -183,26 +203,13 @@ static enum smelt_status run_child(const struct sm_process *process, struct pipe
 enum smelt_status sm_process_run(const struct sm_process *process, struct sm_process_result *out,
                                  struct smelt_error *err)
 {
-    struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}};
-    enum smelt_status status;
+    struct pipes pipes = {-1, {-1, -1}, {-1, -1}, {-1, -1}};
     *out = (struct sm_process_result){.exit_code = -1};
-    sigset_t pipe_signal;
-    sigset_t before;
-    (void)sigemptyset(&pipe_signal);
-    (void)sigaddset(&pipe_signal, SIGPIPE);
-    (void)pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    if (open_pipes(&pipes, process->input.size != 0)) {
-        status = run_child(process, &pipes, out, err);
-    } else {
-        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, "process", "cannot open pipes");
-    }
+    enum smelt_status status =
+        open_pipes(&pipes) && move_all_up(&pipes)
+            ? run_child(process, &pipes, out, err)
+            : sm_error_set_errno(err, SMELT_STATUS_IO, errno, "process", "cannot open pipes");
     close_all(&pipes);
-    const struct timespec now = {0};
-    if (sigismember(&before, SIGPIPE) == 0) {
-        /* take back a SIGPIPE that we caused, then restore the mask */
-        (void)sigtimedwait(&pipe_signal, NULL, &now);
-    }
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != SMELT_STATUS_OK) {
         sm_process_result_deinit(out);
     }

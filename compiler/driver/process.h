@@ -1,5 +1,6 @@
 /* Child processes: the compiler's tools. A child gets an argument vector, a scratch directory, the
- * environment {LC_ALL=C, PATH}, no standard input, and limits; it is killed when we die. */
+ * environment {LC_ALL=C, PATH}, no standard input, none of our files, and limits; it is killed when
+ * we die. */
 #ifndef SM_DRIVER_PROCESS_H
 #define SM_DRIVER_PROCESS_H
 
@@ -7,12 +8,11 @@
 #include <smelt/status.h>
 
 struct sm_process {
-    const char *path;         /* executable, absolute */
-    const char *const *argv;  /* NULL-terminated, argv[0] included */
-    const char *directory;    /* working directory; NULL: ours */
-    unsigned cpu_seconds;     /* 0: no limit */
-    uint64_t memory_bytes;    /* address space; 0: no limit */
-    struct smelt_slice input; /* standard input; empty: /dev/null */
+    const char *path;        /* executable, absolute */
+    const char *const *argv; /* NULL-terminated, argv[0] included */
+    const char *directory;   /* working directory; NULL: ours */
+    unsigned cpu_seconds;    /* 0: no limit */
+    uint64_t memory_bytes;   /* address space; 0: no limit */
 };
 
 struct sm_process_result {

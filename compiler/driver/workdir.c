@@ -60,5 +60,12 @@ enum smelt_status sm_workdir_read(const struct sm_workdir *workdir, const char *
 {
     char path[4096];
     enum smelt_status status = sm_fs_path(path, sizeof(path), err, "%s/%s", workdir->path, name);
-    return status != SMELT_STATUS_OK ? status : sm_fs_read_file(path, FILE_BYTES_MAX, out, err);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_fs_read_file(path, FILE_BYTES_MAX, out, err);
+    }
+    if (status == SMELT_STATUS_NOT_FOUND) {
+        status = sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, "workdir",
+                              "a tool reported success and did not write %s", name);
+    }
+    return status;
 }

@@ -73,7 +73,8 @@ static enum smelt_status build(const struct sm_wasm_module *module, struct sm_ar
         node->call_count = used - node->first_call;
         const struct sm_wasm_func *func = &module->funcs[i];
         uint64_t weight = (uint64_t)sm_wasm_func_type(module, i)->param_count + func->local_count +
-                          func->max_height + SM_STACK_FRAME_WEIGHT;
+                          func->max_height + func->code.size / SM_STACK_CODE_BYTES +
+                          SM_STACK_FRAME_WEIGHT;
         graph->weights[i].weight = weight > SM_STACK_LIMIT ? SM_STACK_LIMIT + 1 : (uint32_t)weight;
     }
     for (uint32_t e = 0; e < module->elem_count; e++) {

@@ -58,7 +58,8 @@ struct smelt_value {
 /* "i32:5", "i64:-7", "i32:0xff". Values outside the type's signed and unsigned ranges are refused.
  */
 SMELT_API bool smelt_value_parse(const char *text, struct smelt_value *out);
-/* Integers print as signed decimal, floats as hex bits ("f64:0x7ff8000000000000"). */
+/* The inverse: "i32:-7" with integers in signed decimal, floats as hex bits
+ * ("f64:0x7ff8000000000000"). */
 #define SMELT_VALUE_TEXT_BYTES 32
 SMELT_API void smelt_value_format(struct smelt_value value, char *out);
 

@@ -31,10 +31,10 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/random.h"
 #include "base/status.h"
 
 #include <assert.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,7 +86,7 @@ struct sm_overlay {
     struct slot *slots; /* linear probing, at most half full, nothing is ever removed */
     size_t slot_count;
     size_t entry_count;
-    uint8_t hash_key[crypto_shorthash_KEYBYTES];
+    struct sm_hash_key hash_key;
     struct sm_arena entries; /* keys live until destroy */
 
     struct layer *layers; /* layers[0] is layer 1 */
@@ -114,7 +114,7 @@ enum smelt_status sm_overlay_create(struct smelt_store *store, struct sm_overlay
         goto cleanup;
     }
     overlay->slot_count = SLOTS_FIRST;
-    crypto_shorthash_keygen(overlay->hash_key);
+    SMELT_TRY(sm_hash_key_init(&overlay->hash_key, err));
     SMELT_TRY(store->ops->snapshot(store->impl, &overlay->snapshot, err));
     *out = overlay;
     overlay = NULL;
@@ -152,10 +152,7 @@ void sm_overlay_destroy(struct sm_overlay *overlay)
 
 static uint64_t hash_of(const struct sm_overlay *overlay, struct smelt_slice key)
 {
-    static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "a hash fits a slot");
-    uint64_t hash;
-    (void)crypto_shorthash((unsigned char *)&hash, key.data, key.size, overlay->hash_key);
-    return hash;
+    return sm_hash_keyed(&overlay->hash_key, key);
 }
 
 static struct slot *find_slot(struct slot *slots, size_t slot_count, uint64_t hash,

@@ -12,12 +12,11 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/random.h"
 #include "base/status.h"
 
 #include <smelt/store.h>
 
-#include <assert.h>
-#include <sodium.h>
 #include <string.h>
 
 #define WHERE "store"
@@ -47,7 +46,7 @@ struct view {
 struct memory_store {
     struct smelt_store handle;
     struct view newest;
-    uint8_t hash_key[crypto_shorthash_KEYBYTES];
+    struct sm_hash_key hash_key;
 };
 
 static enum smelt_status no_memory(struct smelt_error *err)
@@ -133,10 +132,7 @@ static bool own(struct node **slot)
 
 static uint64_t priority_of(const struct memory_store *store, struct smelt_slice key)
 {
-    static_assert(crypto_shorthash_BYTES == sizeof(uint64_t), "a hash fits a priority");
-    uint64_t priority;
-    (void)crypto_shorthash((unsigned char *)&priority, key.data, key.size, store->hash_key);
-    return priority;
+    return sm_hash_keyed(&store->hash_key, key);
 }
 
 /* Turns the owned child on `side` into the parent. */
@@ -379,7 +375,11 @@ enum smelt_status smelt_store_create_memory(struct smelt_store **out, struct sme
         return no_memory(err);
     }
     store->handle = (struct smelt_store){.ops = &memory_ops, .impl = store};
-    crypto_shorthash_keygen(store->hash_key);
+    enum smelt_status status = sm_hash_key_init(&store->hash_key, err);
+    if (status != SMELT_STATUS_OK) {
+        sm_free(store);
+        return status;
+    }
     *out = &store->handle;
     return SMELT_STATUS_OK;
 }

@@ -70,6 +70,16 @@ run_json 0 compile "$contracts/float.wat" --floats canonical-nan
 echo '(module (import "a" "b" (func)) (func (export "f") call 0))' >foreign.wat
 run_json 0 compile foreign.wat --any-imports
 
+echo "== modules with nothing to run"
+printf '\0asm\1\0\0\0' >nothing.wasm
+run_json 0 compile nothing.wasm
+echo '(module (memory (export "memory") 1) (data (i32.const 0) "data") (global (mut i32) (i32.const 1)))' >memory.wat
+run_json 0 compile memory.wat
+echo '(module (func) (func (result i32) i32.const 1))' >unused.wat
+run_json 0 compile unused.wat
+run_json 0 deploy nothing.wasm --state empty-state
+refuses 2 unknown_function call "$(field .address)" f --state empty-state
+
 echo "== impossible outputs"
 mkdir directory
 fail_output() {

@@ -122,6 +122,17 @@ holds '.balance == "340282366920938463463374607431768211197" and (.nonce | type 
 run 0 account show "$from" --state "$state"
 grep -q 'balance *340282366920938463463374607431768211197' "$answer" || fail "human account"
 
+echo "== a frame of megabytes"
+# Each of the calls leaves its results in a struct of its own, in code that is not optimised: no
+# accepted module may need a native stack that the runtime refuses to make.
+awk 'BEGIN {
+    for (i = 0; i < 32; i++) { types = types " i64"; values = values " i64.const 0" }
+    print "(module (func $many (result" types ")" values ") (func (export \"go\")"
+    for (i = 0; i < 6500; i++) print "(block (call $many) (br 0))"
+    print "))" }' >frame.wat
+run_json 0 run frame.wat go
+holds '.outcome == "returned"'
+
 echo "== a failing init makes no contract"
 failing_init() {
     run_json 11 deploy "$contracts/init_fails.wat" --state "$state"

@@ -47,12 +47,18 @@ holds '.results == ["i32:2"]'
 
 echo "== colour on terminals only"
 if command -v script >/dev/null; then
-    terminal() { TERM=xterm script -qc "$*" /dev/null </dev/null; }
-    terminal "$smelt" state dump --state "$state" | grep -q $'\033\[' || fail "no colour on a terminal"
-    NO_COLOR=1 terminal "$smelt" state dump --state "$state" | grep -q $'\033' && fail "colour with NO_COLOR"
-    NO_COLOR='' terminal "$smelt" state dump --state "$state" | grep -q $'\033\[' || fail "no colour with an empty NO_COLOR"
-    terminal "$smelt" state dump --state "$state" --json | tr -d '\r' | jq -e .accounts >/dev/null || fail "JSON on a terminal"
-    terminal "$smelt" compile missing.wat | grep -q $'\033\[31merror' || fail "no colour in messages"
+    # to a file, because grep -q would close a pipe early
+    terminal() { TERM=xterm script -qc "$*" /dev/null </dev/null >screen; }
+    terminal "$smelt" state dump --state "$state"
+    grep -q $'\033\[' screen || fail "no colour on a terminal"
+    NO_COLOR=1 terminal "$smelt" state dump --state "$state"
+    grep -q $'\033' screen && fail "colour with NO_COLOR"
+    NO_COLOR='' terminal "$smelt" state dump --state "$state"
+    grep -q $'\033\[' screen || fail "no colour with an empty NO_COLOR"
+    terminal "$smelt" state dump --state "$state" --json
+    tr -d '\r' <screen | jq -e .accounts >/dev/null || fail "JSON on a terminal"
+    terminal "$smelt" compile missing.wat
+    grep -q $'\033\[31merror' screen || fail "no colour in messages"
 else
     echo "skipped: no script(1)"
 fi

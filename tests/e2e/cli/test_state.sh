@@ -47,6 +47,7 @@ real=$(find_clang)
 cat >slow <<EOS
 #!/bin/sh
 case "\$*" in *--version*) exec $real "\$@";; esac
+echo started >"$scratch/started"
 exec cat "$scratch/gate" >&2
 EOS
 chmod +x slow
@@ -54,7 +55,7 @@ before=$(dump)
 SMELT_CLANG=$scratch/slow "$smelt" deploy "$contracts/probe.wat" --state "$state" >slow.out 2>&1 &
 slow=$!
 for _ in $(seq 100); do
-    "$smelt" state dump --state "$state" >/dev/null 2>&1 || break
+    [ ! -e started ] || break
     sleep 0.1
 done
 refuses 1 store_locked state dump --state "$state"
