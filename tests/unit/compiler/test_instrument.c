@@ -215,7 +215,7 @@ static void test_markers(void **state)
     assert_int_equal(func->marker_count, 8);
     const struct sm_marker *found = func->markers;
     assert_int_equal(found[0].kind, SM_MARKER_ENTER);
-    assert_int_equal(found[0].amount, 1 + 1 + 8); /* parameter, operand, frame */
+    assert_int_equal(found[0].amount, 1 + 1 + 1 + 8); /* parameter, operand, code, frame */
     static const uint64_t amounts[] = {1, 2, 0, 4, 4, 1};
     static const bool are_checked[] = {true, true, true, false, false, false};
     for (size_t i = 0; i < 6; i++) {

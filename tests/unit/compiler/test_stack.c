@@ -66,6 +66,20 @@ static void test_weights(void **state)
     weighed_deinit(&weighed);
 }
 
+/* Each 16 bytes of code, the final end included, are a unit. */
+static void test_code_size(void **state)
+{
+    (void)state;
+    struct weighed weighed;
+    weigh(&weighed, "(module (func nop nop nop nop nop nop nop nop nop nop nop nop nop nop)"
+                    " (func nop nop nop nop nop nop nop nop nop nop nop nop nop nop nop)"
+                    " (func (local i32 i64 i32 i64 i32 i64 i32 i64 i32 i64 i32 i64 i32 i64)))");
+    assert_weight(&weighed, 0, FRAME, FRAME, false);
+    assert_weight(&weighed, 1, FRAME + 1, FRAME + 1, false);
+    assert_weight(&weighed, 2, FRAME + 14, FRAME + 14, false); /* their declaration is not code */
+    weighed_deinit(&weighed);
+}
+
 /* Unchecked callees are in the reserve of their callers, the heaviest only; checked ones pay for
  * themselves. */
 static void test_reserves(void **state)
@@ -332,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_code_size),
         cmocka_unit_test(test_reserves),
         cmocka_unit_test(test_element_segments),
         cmocka_unit_test(test_cycles),
