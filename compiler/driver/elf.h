@@ -11,7 +11,8 @@
  * .stack_sizes; `name` is the function's symbol. */
 typedef void (*sm_elf_frame_fn)(void *context, const char *name, uint64_t bytes);
 
-/* TOOL_OUTPUT when the object is not a 64-bit relocatable file with a .stack_sizes section. */
+/* TOOL_OUTPUT when the object is not a 64-bit relocatable file, or has functions but no
+ * .stack_sizes section. */
 enum smelt_status sm_elf_read_frames(struct smelt_slice object, sm_elf_frame_fn visit,
                                      void *context, struct smelt_error *err);
 
