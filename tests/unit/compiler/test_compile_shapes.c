@@ -328,6 +328,23 @@ static void operands_at_the_limit(void **state)
     expect_built(&text, 3, 3 * (uint64_t)limits().operands);
 }
 
+static void nesting_at_the_limit(void **state)
+{
+    (void)state;
+    static const char *const opens[] = {" (block", " (loop", " (if (local.get 0) (then"};
+    static const char *const closes[] = {")", ")", "))"};
+    for (size_t i = 0; i < 3; i++) {
+        struct smelt_buf text = {0};
+        assert_true(sm_buf_printf(
+            &text, "(module (func (export \"f\") (param i32) (result i32) (local i32)"));
+        repeat(&text, limits().nesting - 1, opens[i]);
+        assert_true(sm_buf_printf(&text, " (local.set 1 (i32.const 9))"));
+        repeat(&text, limits().nesting - 1, closes[i]);
+        assert_true(sm_buf_printf(&text, " (local.get 1)))"));
+        expect_built(&text, 1, 9);
+    }
+}
+
 static void br_table_at_the_limit(void **state)
 {
     (void)state;
@@ -365,8 +382,8 @@ int main(void)
         cmocka_unit_test(signatures_are_structural), cmocka_unit_test(floats_keep_their_bits),
         cmocka_unit_test(results_at_the_limit),      cmocka_unit_test(parameters_at_the_limit),
         cmocka_unit_test(import_types_at_the_limit), cmocka_unit_test(locals_at_the_limit),
-        cmocka_unit_test(operands_at_the_limit),     cmocka_unit_test(br_table_at_the_limit),
-        cmocka_unit_test(segments_at_the_limit),
+        cmocka_unit_test(operands_at_the_limit),     cmocka_unit_test(nesting_at_the_limit),
+        cmocka_unit_test(br_table_at_the_limit),     cmocka_unit_test(segments_at_the_limit),
     };
     int failures = cmocka_run_group_tests_name("compile_shapes", tests, set_up, tear_down);
     return failures != 0 || sm_alloc_blocks() != 0;
