@@ -75,6 +75,20 @@ failing() { # the caches of versions may be new, entries may not
 SMELT_CLANG=$scratch/clang failing
 SMELT_WASM2C=$scratch/wasm2c failing
 
+echo "== flags that a machine gives to every clang are not ours"
+mkdir -p llvm/bin
+cp -L "$real_clang" llvm/bin/clang
+ln -s "$(dirname "$(realpath "$real_clang")")/../lib" llvm/lib
+ln -s "$(dirname "$(realpath "$real_clang")")/ld.lld" llvm/bin/ld.lld
+echo "-O3 -g -ffast-math" >llvm/bin/clang.cfg
+if llvm/bin/clang --version >/dev/null 2>&1; then
+    run 0 compile probe.wasm --cache plain -o plain.so
+    SMELT_CLANG=$scratch/llvm/bin/clang run 0 compile probe.wasm --cache configured -o configured.so
+    cmp plain.so configured.so || fail "a configuration file of clang changed an artefact"
+else
+    echo "skipped: clang cannot be copied here"
+fi
+
 echo "== tools that do nothing"
 idle() { # NAME TOOL
     printf '#!/bin/sh\ncase "$*" in *--version*) exec %s "$@";; esac\nexit 0\n' "$2" >"$1"
