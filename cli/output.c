@@ -287,7 +287,8 @@ json_t *cli_json_text(struct smelt_slice text)
 
 json_t *cli_json_ms(uint64_t ns)
 {
-    return json_real((double)(ns / 1000) / 1e3);
+    uint64_t whole_us = ns / 1000;
+    return json_real((double)whole_us / 1e3);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include <gelf.h>
 #include <libelf.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WHERE        "elf"
@@ -36,14 +37,52 @@ static enum smelt_status open_image(struct smelt_slice image, struct smelt_buf *
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
+struct function {
+    size_t section; /* index */
+    uint64_t value; /* offset in it */
+    const char *name;
+};
+
 struct object {
     Elf *elf;
     Elf_Data *symbols;
-    size_t symbol_count;
-    size_t names; /* section index of the symbols' string table */
+    struct function *functions; /* by section and value */
+    size_t function_count;
 };
 
-static bool find_symbols(struct object *object)
+static int compare_functions(const void *a, const void *b)
+{
+    const struct function *left = (const struct function *)a;
+    const struct function *right = (const struct function *)b;
+    if (left->section != right->section) {
+        return left->section < right->section ? -1 : 1;
+    }
+    return left->value < right->value ? -1 : left->value > right->value;
+}
+
+static enum smelt_status list_functions(struct object *object, const GElf_Shdr *header,
+                                        struct smelt_error *err)
+{
+    size_t count = (size_t)(header->sh_size / header->sh_entsize);
+    object->functions =
+        (struct function *)sm_realloc_array(NULL, count, sizeof(*object->functions));
+    if (object->functions == NULL) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    for (size_t i = 0; i < count; i++) {
+        GElf_Sym symbol;
+        if (gelf_getsym(object->symbols, (int)i, &symbol) != NULL &&
+            GELF_ST_TYPE(symbol.st_info) == STT_FUNC) {
+            object->functions[object->function_count++] =
+                (struct function){symbol.st_shndx, symbol.st_value,
+                                  elf_strptr(object->elf, header->sh_link, symbol.st_name)};
+        }
+    }
+    qsort(object->functions, object->function_count, sizeof(*object->functions), compare_functions);
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status find_symbols(struct object *object, struct smelt_error *err)
 {
     for (Elf_Scn *section = elf_nextscn(object->elf, NULL); section != NULL;
          section = elf_nextscn(object->elf, section)) {
@@ -51,26 +90,23 @@ static bool find_symbols(struct object *object)
         if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_SYMTAB &&
             header.sh_entsize != 0) {
             object->symbols = elf_getdata(section, NULL);
-            object->symbol_count = (size_t)(header.sh_size / header.sh_entsize);
-            object->names = header.sh_link;
-            return object->symbols != NULL;
+            return object->symbols != NULL ? list_functions(object, &header, err)
+                                           : refuse(err, "has unreadable symbols");
         }
     }
-    return false;
+    return refuse(err, "has no symbols");
 }
 
-/* Name of the function at `value` in section `section_index`. */
+/* Name of the function at `value` in section `section_index`, NULL when none starts there. */
 static const char *function_at(const struct object *object, size_t section_index, uint64_t value)
 {
-    for (size_t i = 0; i < object->symbol_count; i++) {
-        GElf_Sym symbol;
-        if (gelf_getsym(object->symbols, (int)i, &symbol) != NULL &&
-            GELF_ST_TYPE(symbol.st_info) == STT_FUNC && symbol.st_shndx == section_index &&
-            symbol.st_value == value) {
-            return elf_strptr(object->elf, object->names, symbol.st_name);
-        }
-    }
-    return NULL;
+    const struct function wanted = {section_index, value, NULL};
+    const struct function *found =
+        object->function_count != 0
+            ? (const struct function *)bsearch(&wanted, object->functions, object->function_count,
+                                               sizeof(wanted), compare_functions)
+            : NULL;
+    return found != NULL ? found->name : NULL;
 }
 
 /* An object without functions has no .stack_sizes section. */
@@ -138,8 +174,9 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
     size_t found = 0;
     enum smelt_status status = SMELT_STATUS_OK;
     SMELT_TRY(open_image(object_bytes, &copy, &object.elf, err));
-    if (!find_symbols(&object) || elf_getshdrstrndx(object.elf, &section_names) != 0) {
-        status = refuse(err, "has no symbols");
+    SMELT_TRY(find_symbols(&object, err));
+    if (elf_getshdrstrndx(object.elf, &section_names) != 0) {
+        status = refuse(err, "has no section names");
         goto cleanup;
     }
     /* each .rela.stack_sizes points at its .stack_sizes */
@@ -169,6 +206,7 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
         status = refuse(err, "has no .stack_sizes section");
     }
 cleanup:
+    sm_free(object.functions);
     (void)elf_end(object.elf);
     smelt_buf_deinit(&copy);
     return status;

@@ -262,6 +262,8 @@ static enum smelt_status check_block(struct validator *v)
     if (v->instr.op == SM_OP_IF) {
         SMELT_TRY(pop(v, SMELT_VALTYPE_I32));
     }
+    /* of a type index, the type section has told already */
+    v->func->uses_floats |= sm_wasm_is_float((uint8_t)v->instr.block.result);
     type = sm_wasm_block_signature(v->module, v->instr.block);
     SMELT_TRY(pop_all(v, type.params, type.param_count));
     status = push_frame(v, v->instr.op, type);

@@ -10,7 +10,8 @@ contracts=$here/contracts
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
-export SMELT_CACHE=$scratch/cache
+export SMELT_CACHE=$scratch/cache TMPDIR=$scratch/tmp
+mkdir "$TMPDIR"
 unset NO_COLOR SMELT_CLANG SMELT_WASM2C
 state=$scratch/state
 answer=$scratch/answer.json
@@ -66,7 +67,7 @@ hex_text() { printf %s "$1" | od -An -v -tx1 | tr -d ' \n'; }
 dump() { "$smelt" state dump --state "$state" --json; }
 cache_content() { (cd "$SMELT_CACHE" 2>/dev/null && find . -path ./locks -prune -o -type f -print0 | sort -z | xargs -0r sha256sum) || true; }
 
-# unchanged COMMAND...: runs a check that fails, and compares state and cache with before
+# unchanged COMMAND...: runs a check that fails, and compares state, cache and scratch with before
 unchanged() {
     local state_before='' cache_before
     [ ! -d "$state" ] || state_before=$(dump)
@@ -78,6 +79,7 @@ unchanged() {
         [ ! -e "$state" ] || fail "$* has left a state"
     fi
     expect "cache after: $*" "$(cache_content)" "$cache_before"
+    expect "scratch files after: $*" "$(ls -A "$TMPDIR")" ""
 }
 
 # deploy FILE [options]: sets $address

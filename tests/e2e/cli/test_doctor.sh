@@ -2,8 +2,6 @@
 # smelt doctor: says what is there and what is wrong, and leaves nothing behind.
 . "$(dirname "$0")/support.sh"
 
-mkdir tmp
-export TMPDIR=$scratch/tmp
 run_json 0 doctor
 holds '.ok == true and (.version | type == "string") and (.checks | length >= 4 and all(.ok == true))'
 holds '.checks | map(.name) | contains(["cache", "seal key", "compiler", "wat2wasm", "self test"])'

@@ -8,8 +8,8 @@
 
 #define WORDS_MAX    8
 #define ADDRESS      "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define LONG_ADDRESS ADDRESS "0"
-#define FROM_ADDRESS "--from=0X" ADDRESS
+#define LONG_ADDRESS "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff0"
+#define FROM_ADDRESS "--from=0X00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static const struct cli_syntax call = {
     .name = "call",

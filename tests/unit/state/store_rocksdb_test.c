@@ -219,8 +219,9 @@ static void test_writes_persist(void **state)
         assert_int_equal(store->ops->write(store->impl, writes, 4, NULL), SMELT_STATUS_OK);
         smelt_store_close(store);
     }
-    /* RocksDB's own log stays small, and tables do not pile up */
-    assert_true(count_files(scratch.path) < 30);
+    /* at most three tables each time when compaction had no chance, and no pile of logs beside them
+     */
+    assert_true(count_files(scratch.path) < 3 * 10 + 20);
     scratch_remove(&scratch);
 }
 

@@ -1,0 +1,22 @@
+(module
+  (type (;0;) (func (param i64) (result i32 i32)))
+  (type (;1;) (func (result i32)))
+  (type (;2;) (func (param i64)))
+  (type (;3;) (func (param i32)))
+  (type (;4;) (func (result i32 i32)))
+  (type (;5;) (func (result i32)))
+  (import "h" "i0" (func (;0;) (type 0)))
+  (import "m" "fuel" (func (;1;) (type 2)))
+  (import "m" "enter" (func (;2;) (type 3)))
+  (import "m" "leave" (func (;3;) (type 3)))
+  (func (;4;) (type 1) (result i32)
+    i64.const 2
+    call 1
+    i64.const 1
+    call 0
+    i64.const 1
+    call 1
+    drop)
+  (memory (;0;) 1 65536)
+  (export "x0" (func 4))
+  (export "memory" (memory 0)))
