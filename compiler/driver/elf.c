@@ -189,7 +189,6 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
                                (size_t)(header.sh_size / header.sh_entsize), visit, context, err));
         found++;
     }
-    /* an object without functions has no such section */
     if (found == 0 && object.function_count != 0) {
         status = refuse(err, "has no .stack_sizes section");
     }
