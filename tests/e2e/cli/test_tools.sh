@@ -22,7 +22,7 @@ missing() { # TOOL FILE
     PATH=$scratch/bin "$smelt" compile "$2" --json >"$answer" 2>"$messages" || code=$?
     expect "exit code without $1" "$code" 1
     holds '.error.code == "tool_missing"'
-    field .error.message | grep -q "$1" || fail "the message does not name $1"
+    grep -q "$1" <<<"$(field .error.message)" || fail "the message does not name $1"
 }
 wat2wasm "$contracts/probe.wat" -o probe.wasm
 without clang
@@ -54,8 +54,8 @@ fake() { # NAME VERSION-OUTPUT
 }
 fake wasm2c "1.0.29"
 SMELT_WASM2C=$scratch/wasm2c unchanged refuses 1 tool_version compile probe.wasm
-field .error.message | grep -q '1\.0\.29' || fail "the version found is not named"
-field .error.message | grep -q '1\.0\.3' || fail "the supported version is not named"
+grep -q '1\.0\.29' <<<"$(field .error.message)" || fail "the version found is not named"
+grep -q '1\.0\.3' <<<"$(field .error.message)" || fail "the supported version is not named"
 fake clang "clang version 9.0.1"
 SMELT_CLANG=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
 fake clang "something else"
