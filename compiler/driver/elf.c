@@ -109,19 +109,6 @@ static const char *function_at(const struct object *object, size_t section_index
     return found != NULL ? found->name : NULL;
 }
 
-/* An object without functions has no .stack_sizes section. */
-static bool has_functions(const struct object *object)
-{
-    for (size_t i = 0; i < object->symbol_count; i++) {
-        GElf_Sym symbol;
-        if (gelf_getsym(object->symbols, (int)i, &symbol) == NULL ||
-            GELF_ST_TYPE(symbol.st_info) == STT_FUNC) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool read_uleb(const uint8_t **at, const uint8_t *end, uint64_t *out)
 {
     *out = 0;
@@ -202,7 +189,8 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
                                (size_t)(header.sh_size / header.sh_entsize), visit, context, err));
         found++;
     }
-    if (found == 0 && has_functions(&object)) {
+    /* an object without functions has no such section */
+    if (found == 0 && object.function_count != 0) {
         status = refuse(err, "has no .stack_sizes section");
     }
 cleanup:

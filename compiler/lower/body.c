@@ -16,6 +16,7 @@
 
 #define WHERE      "lower"
 #define NAME_BYTES 32
+#define INDENT_MAX 24
 
 enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_NUMBER, TOKEN_MARK };
 
@@ -428,9 +429,11 @@ static const struct expression_name *find_name(const struct token *token)
 #define MEMORY_ARGUMENT       "& instance -> w2c_memory ,"
 #define MEMORY_ARGUMENT_COUNT 5u
 
+/* Deeper levels start in the same column: nesting must not make the text quadratic. */
 static void start_line(struct lowering *low)
 {
-    sm_lower_put(low->writer, "%*s", 4 * low->indent, "");
+    int level = low->indent < INDENT_MAX ? low->indent : INDENT_MAX;
+    sm_lower_put(low->writer, "%*s", 4 * level, "");
 }
 
 /* A constant that no marker took. */

@@ -30,7 +30,7 @@
     i32.const 12
     call 4)
   (func (;6;) (type 0) (param i32) (result i32)
-    i32.const 12
+    i32.const 13
     call 3
     block (result i32)  ;; label = @1
       i64.const 3
@@ -54,14 +54,14 @@
         i32.add
       end
     end
-    i32.const 12
+    i32.const 13
     call 4)
   (func (;7;) (type 4)
     i64.const 0
     call 2)
   (func (;8;) (type 5) (param i32 i64 f32 f64) (result i32)
     (local i32 i64 i32 f32 f64)
-    i32.const 26
+    i32.const 46
     call 3
     block (result i32)  ;; label = @1
       i64.const 0
@@ -353,7 +353,7 @@
       i32.load
       local.tee 4
     end
-    i32.const 26
+    i32.const 46
     call 4)
   (table (;0;) 8 funcref)
   (memory (;0;) 2 4)

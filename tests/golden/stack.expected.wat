@@ -18,7 +18,7 @@
     local.get 0
     br 0 (;@0;))
   (func (;4;) (type 0) (param i32) (result i32)
-    i32.const 11
+    i32.const 12
     call 1
     block (result i32)  ;; label = @1
       i64.const 3
@@ -40,10 +40,10 @@
       i64.const 1
       call 0
     end
-    i32.const 11
+    i32.const 12
     call 2)
   (func (;5;) (type 0) (param i32) (result i32)
-    i32.const 11
+    i32.const 12
     call 1
     block (result i32)  ;; label = @1
       i64.const 3
@@ -65,10 +65,10 @@
       i64.const 1
       call 0
     end
-    i32.const 11
+    i32.const 12
     call 2)
   (func (;6;) (type 0) (param i32) (result i32)
-    i32.const 11
+    i32.const 12
     call 1
     block (result i32)  ;; label = @1
       i64.const 2
@@ -91,7 +91,7 @@
       i64.const 1
       call 0
     end
-    i32.const 11
+    i32.const 12
     call 2)
   (func (;7;) (type 0) (param i32) (result i32)
     i32.const 20
