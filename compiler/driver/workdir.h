@@ -1,4 +1,4 @@
-/* A scratch directory that always goes away. */
+/* A scratch directory that goes away on every path, unless the process is killed. */
 #ifndef SM_DRIVER_WORKDIR_H
 #define SM_DRIVER_WORKDIR_H
 

@@ -337,7 +337,8 @@ static enum smelt_status take_site(struct lowering *low, enum sm_wasm_op op, enu
     skip_silent_sites(low);
     if (low->next_site >= func->site_count ||
         (func->sites[low->next_site].op != op && func->sites[low->next_site].op != other)) {
-        return unexpected(low, sm_wasm_ops[op].text);
+        (void)unexpected(low, sm_wasm_ops[op].text);
+        return SMELT_STATUS_TOOL_OUTPUT;
     }
     *out = &func->sites[low->next_site++];
     return SMELT_STATUS_OK;
