@@ -236,6 +236,9 @@ static enum smelt_status check_transaction(const struct smelt_transaction *trans
     if (transaction->fuel_limit > (uint64_t)SMELT_FUEL_MAX) {
         return invalid(err, "fuel_limit is above SMELT_FUEL_MAX");
     }
+    if (transaction->input.data == NULL && transaction->input.size != 0) {
+        return invalid(err, "the input has a size and no data");
+    }
     if (transaction->input.size > UINT32_MAX) {
         return invalid(err, "input is larger than a contract can address (4 GiB)");
     }

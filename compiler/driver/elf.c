@@ -189,6 +189,7 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
                                (size_t)(header.sh_size / header.sh_entsize), visit, context, err));
         found++;
     }
+    /* clang writes the section when it emits a function */
     if (found == 0 && object.function_count != 0) {
         status = refuse(err, "has no .stack_sizes section");
     }

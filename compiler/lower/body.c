@@ -17,6 +17,7 @@
 
 #define WHERE      "lower"
 #define NAME_BYTES 32
+#define INDENT_MAX 24
 
 enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_NUMBER, TOKEN_MARK };
 
@@ -336,7 +337,8 @@ static enum smelt_status take_site(struct lowering *low, enum sm_wasm_op op, enu
     skip_silent_sites(low);
     if (low->next_site >= func->site_count ||
         (func->sites[low->next_site].op != op && func->sites[low->next_site].op != other)) {
-        return unexpected(low, sm_wasm_ops[op].text);
+        (void)unexpected(low, sm_wasm_ops[op].text);
+        return SMELT_STATUS_TOOL_OUTPUT;
     }
     *out = &func->sites[low->next_site++];
     return SMELT_STATUS_OK;
@@ -471,9 +473,11 @@ static const struct expression_name *find_name(const struct token *token)
 #define MEMORY_ARGUMENT       "& instance -> w2c_memory ,"
 #define MEMORY_ARGUMENT_COUNT 5u
 
+/* Deeper levels start in the same column: nesting must not make the text quadratic. */
 static void start_line(struct lowering *low)
 {
-    sm_lower_put(low->writer, "%*s", 4 * low->indent, "");
+    int level = low->indent < INDENT_MAX ? low->indent : INDENT_MAX;
+    sm_lower_put(low->writer, "%*s", 4 * level, "");
 }
 
 /* A constant that no marker took. */

@@ -331,7 +331,7 @@ static enum smelt_status find_label(struct validator *v, uint32_t label, struct 
 
 static enum smelt_status check_br(struct validator *v)
 {
-    struct smelt_slice types;
+    struct smelt_slice types = {0};
     enum smelt_status status;
     if (v->instr.op == SM_OP_BR_IF) {
         SMELT_TRY(pop(v, SMELT_VALTYPE_I32));

@@ -1,0 +1,26 @@
+;; memory.grow: charged whether it grows or not; new pages are zero and in reach at once.
+(module
+  (import "env" "look" (func $look (param i32) (result i32)))
+  (memory (export "memory") 1 5)
+  (func $grow (export "grow") (param i32) (result i32 i32)
+    (memory.grow (local.get 0)) (memory.size))
+  (func (export "grow_and_touch") (param i32) (result i32)
+    (drop (memory.grow (local.get 0)))
+    (i32.store (i32.const 131068) (i32.const 5))
+    (i32.load (i32.const 131068)))
+  (func (export "touch_and_grow") (param i32) (result i32)
+    (i32.store8 (i32.const 65535) (i32.const 1))
+    (drop (memory.grow (local.get 0)))
+    (i32.load offset=1 (i32.const 65534)))
+  ;; the caller sees what its callee grew
+  (func (export "in_callee") (param i32) (result i32)
+    (drop (drop (call $grow (i32.const 2))))
+    (i32.store (i32.const 196604) (local.get 0))
+    (drop (call $look (i32.const 196604)))
+    (i32.load (i32.const 196604)))
+  (func (export "until_it_fails") (param i32) (result i32) (local i32)
+    (loop
+      (local.set 1 (i32.add (local.get 1) (i32.const 1)))
+      (br_if 0 (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
+    (local.get 1))
+  (func (export "beyond_all_limits") (param i32) (result i32) (memory.grow (i32.const -1))))
