@@ -146,8 +146,8 @@ enum smelt_status sm_toolchain_check_version(enum sm_tool tool, const char *path
 {
     const struct tool_row *row = &tools[tool];
     for (size_t i = 0; i < 8 && row->versions[i] != NULL; i++) {
-        if (memmem(version.data, version.size, row->versions[i], strlen(row->versions[i])) !=
-            NULL) {
+        if (version.size != 0 && memmem(version.data, version.size, row->versions[i],
+                                        strlen(row->versions[i])) != NULL) {
             return SMELT_STATUS_OK;
         }
     }
