@@ -1241,12 +1241,13 @@ static enum smelt_status lower_function(struct lowering *low)
 enum smelt_status sm_lower_bodies(const struct sm_lower_input *input,
                                   struct sm_lower_writer *writer, struct smelt_error *err)
 {
+    const char *text = input->wasm2c.size != 0 ? (const char *)input->wasm2c.data : "";
     struct lowering low = {.input = input,
                            .module = input->module,
                            .writer = writer,
                            .err = err,
-                           .at = (const char *)input->wasm2c.data,
-                           .end = (const char *)input->wasm2c.data + input->wasm2c.size};
+                           .at = text,
+                           .end = text + input->wasm2c.size};
     enum smelt_status status = SMELT_STATUS_OK;
     for (uint32_t i = input->module->imported_func_count;
          status == SMELT_STATUS_OK && i < input->module->func_count; i++) {
