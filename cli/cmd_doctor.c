@@ -143,7 +143,7 @@ static void check_in_scratch(struct report *report, struct cli_output *out)
 {
     const char *parent = getenv("TMPDIR");
     char directory[SMELT_PATH_BYTES];
-    if (parent == NULL || parent[0] == '\0') {
+    if (parent == NULL || parent[0] != '/') { /* as compilations do */
         parent = "/tmp";
     }
     int length = snprintf(directory, sizeof(directory), "%s/smelt-doctor-XXXXXX", parent);

@@ -81,6 +81,27 @@ static json_t *receipt_json(enum cli_receipt_kind kind, const char *function,
 
 /* ---- human text ------------------------------------------------------------------------------ */
 
+/* "  i32:1, i64:2", "" without results; the caller frees it. NULL when memory is short. */
+static char *results_text(const struct smelt_receipt *receipt)
+{
+    char *results = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&results, &size);
+    if (stream == NULL) {
+        return NULL;
+    }
+    for (size_t i = 0; i < receipt->result_count; i++) {
+        char text[SMELT_VALUE_TEXT_BYTES];
+        smelt_value_format(receipt->results[i], text);
+        (void)fprintf(stream, "%s%s", i == 0 ? "  " : ", ", text);
+    }
+    if (fclose(stream) != 0) {
+        free(results);
+        return NULL;
+    }
+    return results;
+}
+
 static void print_headline(const struct cli_output *out, const struct smelt_receipt *receipt,
                            const char *function)
 {
@@ -90,15 +111,9 @@ static void print_headline(const struct cli_output *out, const struct smelt_rece
     const char *word = smelt_outcome_name(outcome->kind);
     switch (outcome->kind) {
     case SMELT_OUTCOME_RETURNED: {
-        char results[256] = "";
-        size_t used = 0;
-        for (size_t i = 0; i < receipt->result_count && used < sizeof(results); i++) {
-            char text[SMELT_VALUE_TEXT_BYTES];
-            smelt_value_format(receipt->results[i], text);
-            used += (size_t)snprintf(results + used, sizeof(results) - used, "%s%s",
-                                     i == 0 ? "  " : ", ", text);
-        }
-        cli_headline(out, CLI_TONE_GOOD, word, "%s%s", shown, results);
+        char *results = results_text(receipt);
+        cli_headline(out, CLI_TONE_GOOD, word, "%s%s", shown, results != NULL ? results : "");
+        free(results);
         break;
     }
     case SMELT_OUTCOME_TRAPPED: {

@@ -138,6 +138,32 @@ static void warn(const struct smelt_compiler *compiler, const char *line)
     }
 }
 
+/* Reading what tools write: both step over what they have read, or leave it. */
+static bool skip_text(struct smelt_slice *at, const char *text)
+{
+    struct smelt_slice prefix = smelt_slice_from_string(text);
+    if (!sm_slice_has_prefix(*at, prefix)) {
+        return false;
+    }
+    *at = sm_slice(at->data + prefix.size, at->size - prefix.size);
+    return true;
+}
+
+static bool skip_number(struct smelt_slice *at, uint32_t *out)
+{
+    size_t used = 0;
+    uint64_t number = 0;
+    for (; used < at->size && at->data[used] >= '0' && at->data[used] <= '9'; used++) {
+        number = number * 10 + (uint64_t)(at->data[used] - '0');
+        if (number > UINT32_MAX) {
+            return false;
+        }
+    }
+    *at = sm_slice(at->data + used, at->size - used);
+    *out = (uint32_t)number;
+    return used != 0;
+}
+
 /* ---- creation -------------------------------------------------------------------------------- */
 
 enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *options,
@@ -332,10 +358,12 @@ static enum smelt_status run_tool(struct job *job, enum sm_tool tool, const char
                                        .cpu_seconds = TOOL_CPU_SECONDS,
                                        .memory_bytes = TOOL_MEMORY_BYTES};
     struct sm_process_result result = {0};
-    enum smelt_status status = sm_process_run(&process, &result, job->err);
-    if (status == SMELT_STATUS_OK) {
-        status = sm_process_expect_success(&result, label, job->err);
-    }
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(sm_process_run(&process, &result, job->err));
+    /* on a full disk tools say anything, or nothing: wasm2c then claims success */
+    SMELT_TRY(sm_workdir_check_space(&job->workdir, job->err));
+    SMELT_TRY(sm_process_expect_success(&result, label, job->err));
+cleanup:
     sm_process_result_deinit(&result);
     return status;
 }
@@ -382,9 +410,9 @@ struct frames {
 static void visit_frame(void *context, const char *name, uint64_t bytes)
 {
     struct frames *frames = (struct frames *)context;
+    struct smelt_slice rest = smelt_slice_from_string(name);
     uint32_t index;
-    char rest;
-    if (sscanf(name, "func_%" SCNu32 "%c", &index, &rest) == 1 &&
+    if (skip_text(&rest, "func_") && skip_number(&rest, &index) && rest.size == 0 &&
         index < frames->module->func_count && frames->instrumented->stack[index].weight != 0) {
         uint64_t weight = frames->instrumented->stack[index].weight;
         uint64_t needed = (bytes * SM_STACK_LIMIT + weight - 1) / weight;
@@ -515,6 +543,7 @@ static enum smelt_status run_stages(struct job *job, size_t last)
     return status;
 }
 
+#define STAGE_DECODE  0u
 #define STAGE_LOWER   3u
 #define STAGE_PUBLISH 5u
 
@@ -569,11 +598,16 @@ enum smelt_status smelt_compile(struct smelt_compiler *compiler, struct smelt_sl
     bool wants_products =
         products != NULL && (products->instrumented_wasm != NULL || products->lowered_c != NULL);
     int lock = -1;
-    enum smelt_status status = find_tools(compiler, err);
+    struct smelt_error problem = {0};
+    enum smelt_status status = find_tools(compiler, &problem);
     if (status != SMELT_STATUS_OK) {
         /* a module that no toolchain would compile is refused on every machine */
-        enum smelt_status verdict = run_stages(&job, 0);
-        status = verdict >= 200 && verdict < 300 ? verdict : find_tools(compiler, err);
+        enum smelt_status verdict = run_stages(&job, STAGE_DECODE);
+        if (verdict >= 200 && verdict < 300) {
+            status = verdict;
+        } else if (err != NULL) {
+            *err = problem;
+        }
         goto cleanup;
     }
     sm_digest_bytes(wasm, &artefact.module_hash);
@@ -648,36 +682,35 @@ struct smelt_artefact_source smelt_compiler_source(struct smelt_compiler *compil
 
 /* ---- text format ----------------------------------------------------------------------------- */
 
-/* "input.wat:3:4: error: unexpected token" -> "line 3, column 4: unexpected token" */
-static enum smelt_status text_error(struct smelt_slice errors, struct smelt_error *err)
+struct text_error {
+    uint32_t line;
+    uint32_t column;
+    struct smelt_slice text;
+};
+
+/* The first line, when it is of the form "input.wat:3:4: error: unexpected token". Only then is the
+ * text at fault. */
+static bool find_text_error(struct smelt_slice errors, struct text_error *out)
 {
-    char line[256];
-    unsigned row;
-    unsigned column;
-    int used = 0;
-    size_t size = 0;
-    while (size < errors.size && size < sizeof(line) - 1 && errors.data[size] != '\n') {
-        line[size] = (char)errors.data[size];
-        size++;
-    }
-    line[size] = '\0';
-    if (sscanf(line, "input.wat:%u:%u: error: %n", &row, &column, &used) == 2 && used > 0) {
-        return sm_error_set(err, SMELT_STATUS_MODULE_TEXT, "text", "line %u, column %u: %s", row,
-                            column, line + used);
-    }
-    return sm_error_set(err, SMELT_STATUS_MODULE_TEXT, "text", "wat2wasm: %s", line);
+    const uint8_t *end = errors.size != 0 ? memchr(errors.data, '\n', errors.size) : NULL;
+    out->text = sm_slice(errors.data, end != NULL ? (size_t)(end - errors.data) : errors.size);
+    return skip_text(&out->text, "input.wat:") && skip_number(&out->text, &out->line) &&
+           skip_text(&out->text, ":") && skip_number(&out->text, &out->column) &&
+           skip_text(&out->text, ": error: ");
 }
 
 enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct smelt_buf *wasm,
                                     struct smelt_error *err)
 {
+    /* through a pipe: what is cut short by a full disk would look like a malformed module */
     static const char *const argv[] = {"wat2wasm", "--no-check",  "input.wat",
-                                       "-o",       "output.wasm", NULL};
+                                       "-o",       "/dev/stdout", NULL};
     char path[SM_TOOL_PATH_BYTES];
     struct sm_workdir workdir = {0};
     struct sm_process process = {
         .argv = argv, .cpu_seconds = 60, .memory_bytes = TOOL_MEMORY_BYTES};
     struct sm_process_result result = {0};
+    struct text_error problem;
     enum smelt_status status = SMELT_STATUS_OK;
     SMELT_TRY(sm_toolchain_find(SM_TOOL_WAT2WASM, NULL, path, err));
     SMELT_TRY(sm_workdir_create(&workdir, err));
@@ -685,12 +718,21 @@ enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct smelt_buf *w
     process.path = path;
     process.directory = workdir.path;
     SMELT_TRY(sm_process_run(&process, &result, err));
-    if (result.exit_code == 1 && result.errors.size != 0) {
-        status = text_error(sm_buf_slice(&result.errors), err);
+    if (result.exit_code == 1 && find_text_error(sm_buf_slice(&result.errors), &problem)) {
+        status = sm_error_set(err, SMELT_STATUS_MODULE_TEXT, "text", "line %u, column %u: %.*s",
+                              problem.line, problem.column, (int)problem.text.size,
+                              (const char *)problem.text.data);
         goto cleanup;
     }
     SMELT_TRY(sm_process_expect_success(&result, "wat2wasm", err));
-    SMELT_TRY(sm_workdir_read(&workdir, "output.wasm", wasm, err));
+    if (result.output.size == 0 || result.output.size == SM_PROCESS_OUTPUT_MAX) {
+        status = sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, "text", "wat2wasm wrote %zu bytes",
+                              result.output.size);
+        goto cleanup;
+    }
+    smelt_buf_deinit(wasm);
+    *wasm = result.output;
+    result.output = (struct smelt_buf){0};
 cleanup:
     sm_process_result_deinit(&result);
     sm_workdir_remove(&workdir);

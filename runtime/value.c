@@ -30,6 +30,7 @@ static bool parse_hex(const char *digits, uint64_t *out)
     if (count == 0 || count > 16 || strspn(digits, "0123456789abcdefABCDEF") != count) {
         return false;
     }
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the digits end where `padded` does */
     memcpy(padded + 16 - count, digits, count);
     if (!smelt_hex_decode(padded, bytes, sizeof(bytes))) {
         return false;

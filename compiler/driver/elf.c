@@ -189,7 +189,7 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
                                (size_t)(header.sh_size / header.sh_entsize), visit, context, err));
         found++;
     }
-    /* an object without functions has no such section */
+    /* clang writes the section when it emits a function */
     if (found == 0 && object.function_count != 0) {
         status = refuse(err, "has no .stack_sizes section");
     }
@@ -202,34 +202,55 @@ cleanup:
 
 /* ---- audit ----------------------------------------------------------------------------------- */
 
-static enum smelt_status audit_segments(Elf *elf, struct smelt_error *err)
+/* The dynamic linker goes by PT_DYNAMIC and addresses, symbol tables are read here by section: the
+ * audit therefore also demands that both mean the same bytes. */
+struct audit {
+    Elf *elf;
+    const char *exported;
+    struct smelt_error *err;
+    GElf_Phdr dynamic;   /* PT_DYNAMIC */
+    GElf_Addr symbols;   /* DT_SYMTAB */
+    GElf_Addr strings;   /* DT_STRTAB */
+    GElf_Addr relocated; /* DT_RELA */
+    GElf_Xword relocated_size;
+    bool has_other_relocations; /* DT_REL, DT_RELR, DT_JMPREL */
+    size_t symbol_tables;       /* seen at `symbols` */
+    size_t relocation_tables;
+};
+
+static enum smelt_status audit_segments(struct audit *audit)
 {
     size_t count = 0;
-    if (elf_getphdrnum(elf, &count) != 0) {
-        return refuse(err, "has no program headers");
+    size_t dynamics = 0;
+    if (elf_getphdrnum(audit->elf, &count) != 0) {
+        return refuse(audit->err, "has no program headers");
     }
     for (size_t i = 0; i < count; i++) {
         GElf_Phdr segment;
-        if (gelf_getphdr(elf, (int)i, &segment) == NULL) {
-            return refuse(err, "has unreadable program headers");
+        if (gelf_getphdr(audit->elf, (int)i, &segment) == NULL) {
+            return refuse(audit->err, "has unreadable program headers");
         }
         bool is_writable = (segment.p_flags & PF_W) != 0;
         bool is_executable = (segment.p_flags & PF_X) != 0;
         if (segment.p_type == PT_INTERP) {
-            return refuse(err, "names an interpreter");
+            return refuse(audit->err, "names an interpreter");
         }
         if (segment.p_type == PT_TLS) {
-            return refuse(err, "has thread-local storage");
+            return refuse(audit->err, "has thread-local storage");
         }
         if ((segment.p_type == PT_LOAD && is_writable && is_executable) ||
             (segment.p_type == PT_GNU_STACK && is_executable)) {
-            return refuse(err, "has a segment that is writable and executable");
+            return refuse(audit->err, "has a segment that is writable and executable");
+        }
+        if (segment.p_type == PT_DYNAMIC) {
+            audit->dynamic = segment;
+            dynamics++;
         }
     }
-    return SMELT_STATUS_OK;
+    return dynamics == 1 ? SMELT_STATUS_OK : refuse(audit->err, "has no dynamic section");
 }
 
-static enum smelt_status audit_dynamic(Elf_Data *data, size_t count, struct smelt_error *err)
+static enum smelt_status audit_dynamic(struct audit *audit)
 {
     static const struct {
         GElf_Sxword tag;
@@ -244,45 +265,77 @@ static enum smelt_status audit_dynamic(Elf_Data *data, size_t count, struct smel
                      {DT_RPATH, "has a library path"},
                      {DT_RUNPATH, "has a library path"},
                      {DT_AUDIT, "names an auditor"},
-                     {DT_FILTER, "names a filter"}};
+                     {DT_DEPAUDIT, "names an auditor"},
+                     {DT_FILTER, "names a filter"},
+                     {DT_AUXILIARY, "names a filter"}};
+    Elf_Data *data = elf_getdata_rawchunk(audit->elf, (int64_t)audit->dynamic.p_offset,
+                                          audit->dynamic.p_filesz, ELF_T_DYN);
+    size_t count = data != NULL ? audit->dynamic.p_filesz / sizeof(Elf64_Dyn) : 0;
     for (size_t i = 0; i < count; i++) {
         GElf_Dyn entry;
         if (gelf_getdyn(data, (int)i, &entry) == NULL) {
-            return refuse(err, "has an unreadable dynamic section");
+            return refuse(audit->err, "has an unreadable dynamic section");
         }
         for (size_t k = 0; k < sizeof(forbidden) / sizeof(forbidden[0]); k++) {
-            if (entry.d_tag == forbidden[k].tag ||
-                (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0)) {
-                return refuse(err, forbidden[k].what);
+            if (entry.d_tag == forbidden[k].tag) {
+                return refuse(audit->err, forbidden[k].what);
             }
         }
+        if (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0) {
+            return refuse(audit->err, "has text relocations");
+        }
+        if (entry.d_tag == DT_NULL) {
+            break;
+        }
+        audit->has_other_relocations |=
+            entry.d_tag == DT_REL || entry.d_tag == DT_RELR || entry.d_tag == DT_JMPREL;
+        audit->symbols = entry.d_tag == DT_SYMTAB ? entry.d_un.d_ptr : audit->symbols;
+        audit->strings = entry.d_tag == DT_STRTAB ? entry.d_un.d_ptr : audit->strings;
+        audit->relocated = entry.d_tag == DT_RELA ? entry.d_un.d_ptr : audit->relocated;
+        audit->relocated_size = entry.d_tag == DT_RELASZ ? entry.d_un.d_val : audit->relocated_size;
     }
-    return SMELT_STATUS_OK;
+    return count != 0 ? SMELT_STATUS_OK : refuse(audit->err, "has an unreadable dynamic section");
 }
 
-static enum smelt_status audit_symbols(Elf *elf, Elf_Data *data, const GElf_Shdr *header,
-                                       const char *exported, struct smelt_error *err)
+/* The section's bytes are loaded where it says. */
+static bool is_loaded(Elf *elf, const GElf_Shdr *header)
+{
+    size_t count = 0;
+    (void)elf_getphdrnum(elf, &count);
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr segment;
+        if (gelf_getphdr(elf, (int)i, &segment) != NULL && segment.p_type == PT_LOAD &&
+            header->sh_offset >= segment.p_offset && header->sh_size <= segment.p_filesz &&
+            header->sh_offset - segment.p_offset <= segment.p_filesz - header->sh_size) {
+            return header->sh_addr - segment.p_vaddr == header->sh_offset - segment.p_offset;
+        }
+    }
+    return false;
+}
+
+static enum smelt_status audit_symbols(struct audit *audit, Elf_Data *data, const GElf_Shdr *header)
 {
     size_t found = 0;
     for (size_t i = 1; i < header->sh_size / header->sh_entsize; i++) {
         GElf_Sym symbol;
         if (gelf_getsym(data, (int)i, &symbol) == NULL) {
-            return refuse(err, "has unreadable symbols");
+            return refuse(audit->err, "has unreadable symbols");
         }
-        const char *name = elf_strptr(elf, header->sh_link, symbol.st_name);
+        const char *name = elf_strptr(audit->elf, header->sh_link, symbol.st_name);
         if (symbol.st_shndx == SHN_UNDEF) {
-            return sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
+            return sm_error_set(audit->err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
                                 "the compiled object has the undefined symbol %s",
                                 name != NULL ? name : "?");
         }
-        if (name == NULL || strcmp(name, exported) != 0 ||
+        if (name == NULL || strcmp(name, audit->exported) != 0 ||
             GELF_ST_TYPE(symbol.st_info) != STT_OBJECT) {
-            return sm_error_set(err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
+            return sm_error_set(audit->err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
                                 "the compiled object exports %s", name != NULL ? name : "?");
         }
         found++;
     }
-    return found == 1 ? SMELT_STATUS_OK : refuse(err, "does not export its descriptor");
+    audit->symbol_tables++;
+    return found == 1 ? SMELT_STATUS_OK : refuse(audit->err, "does not export its descriptor");
 }
 
 static bool is_relative(uint64_t info)
@@ -290,55 +343,70 @@ static bool is_relative(uint64_t info)
     return GELF_R_TYPE(info) == R_X86_64_RELATIVE || GELF_R_TYPE(info) == R_AARCH64_RELATIVE;
 }
 
-static enum smelt_status audit_section(Elf *elf, Elf_Scn *section, const char *exported,
-                                       struct smelt_error *err)
+static enum smelt_status audit_relocations(struct audit *audit, Elf_Data *data, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        GElf_Rela relocation;
+        if (gelf_getrela(data, (int)i, &relocation) == NULL || !is_relative(relocation.r_info)) {
+            return refuse(audit->err, "has a relocation that is not RELATIVE");
+        }
+    }
+    audit->relocation_tables++;
+    return SMELT_STATUS_OK;
+}
+
+static enum smelt_status audit_section(struct audit *audit, Elf_Scn *section)
 {
     GElf_Shdr header;
     if (gelf_getshdr(section, &header) == NULL) {
-        return refuse(err, "has an unreadable section");
+        return refuse(audit->err, "has an unreadable section");
     }
-    if ((header.sh_flags & SHF_ALLOC) == 0 || header.sh_entsize == 0) {
+    bool is_symbols = header.sh_type == SHT_DYNSYM;
+    bool is_relocations = header.sh_type == SHT_RELA && (header.sh_flags & SHF_ALLOC) != 0;
+    if (!is_symbols && !is_relocations) {
         return SMELT_STATUS_OK;
     }
     Elf_Data *data = elf_getdata(section, NULL);
-    size_t count = (size_t)(header.sh_size / header.sh_entsize);
-    if (data == NULL) {
-        return refuse(err, "has an unreadable section");
+    bool is_linked =
+        is_symbols ? header.sh_addr == audit->symbols
+                   : header.sh_addr == audit->relocated && header.sh_size == audit->relocated_size;
+    if (data == NULL || header.sh_entsize == 0 || !is_linked || !is_loaded(audit->elf, &header)) {
+        return refuse(audit->err, "has a section that is not what its dynamic section names");
     }
-    if (header.sh_type == SHT_DYNAMIC) {
-        return audit_dynamic(data, count, err);
-    }
-    if (header.sh_type == SHT_DYNSYM) {
-        return audit_symbols(elf, data, &header, exported, err);
-    }
-    for (size_t i = 0; header.sh_type == SHT_RELA && i < count; i++) {
-        GElf_Rela relocation;
-        if (gelf_getrela(data, (int)i, &relocation) == NULL || !is_relative(relocation.r_info)) {
-            return refuse(err, "has a relocation that is not RELATIVE");
-        }
-    }
-    return SMELT_STATUS_OK;
+    return is_symbols
+               ? audit_symbols(audit, data, &header)
+               : audit_relocations(audit, data, (size_t)(header.sh_size / header.sh_entsize));
 }
 
 enum smelt_status sm_elf_audit(struct smelt_slice shared_object, const char *exported,
                                struct smelt_error *err)
 {
     struct smelt_buf copy = {0};
-    Elf *elf = NULL;
+    struct audit audit = {.exported = exported, .err = err};
     GElf_Ehdr header;
     enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(open_image(shared_object, &copy, &elf, err));
-    if (gelf_getehdr(elf, &header) == NULL || header.e_type != ET_DYN) {
+    SMELT_TRY(open_image(shared_object, &copy, &audit.elf, err));
+    if (gelf_getehdr(audit.elf, &header) == NULL || header.e_type != ET_DYN) {
         status = refuse(err, "is not a shared object");
         goto cleanup;
     }
-    SMELT_TRY(audit_segments(elf, err));
-    for (Elf_Scn *section = elf_nextscn(elf, NULL); section != NULL;
-         section = elf_nextscn(elf, section)) {
-        SMELT_TRY(audit_section(elf, section, exported, err));
+    SMELT_TRY(audit_segments(&audit));
+    SMELT_TRY(audit_dynamic(&audit));
+    for (Elf_Scn *section = elf_nextscn(audit.elf, NULL); section != NULL;
+         section = elf_nextscn(audit.elf, section)) {
+        SMELT_TRY(audit_section(&audit, section));
+    }
+    /* told last: a symbol that is missing explains them better */
+    if (audit.has_other_relocations) {
+        status = refuse(err, "has a relocation that is not RELATIVE");
+        goto cleanup;
+    }
+    if (audit.symbol_tables != 1 ||
+        audit.relocation_tables != (size_t)(audit.relocated_size != 0)) {
+        status = refuse(err, "has no section for a table that its dynamic section names");
     }
 cleanup:
-    (void)elf_end(elf);
+    (void)elf_end(audit.elf);
     smelt_buf_deinit(&copy);
     return status;
 }

@@ -162,7 +162,9 @@ static enum smelt_status run_child(const struct sm_process *process, struct pipe
 {
     char path[] = "PATH=/usr/local/bin:/usr/bin:/bin";
     char locale[] = "LC_ALL=C";
-    char *const environment[] = {locale, path, NULL};
+    /* flags that a machine gives to every clang; there are such files since version 16 */
+    char no_config[] = "CLANG_NO_DEFAULT_CONFIG=1";
+    char *const environment[] = {locale, path, no_config, NULL};
     pid_t pid = fork();
     if (pid < 0) {
         return sm_error_set_errno(err, SMELT_STATUS_IO, errno, "process", "cannot fork");

@@ -1,6 +1,6 @@
-/* Child processes: the compiler's tools. A child gets an argument vector, a scratch directory, the
- * environment {LC_ALL=C, PATH}, no standard input, none of our files, and limits; it is killed when
- * we die. */
+/* Child processes: the compiler's tools. A child gets an argument vector, a scratch directory, an
+ * environment of its own (LC_ALL=C, PATH, no configuration files for clang), no standard input,
+ * none of our files, and limits; it is killed when we die. */
 #ifndef SM_DRIVER_PROCESS_H
 #define SM_DRIVER_PROCESS_H
 

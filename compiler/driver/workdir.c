@@ -1,6 +1,7 @@
 /* mkdtemp and its contents. */
 #include "compiler/driver/workdir.h"
 
+#include "base/bytes.h"
 #include "base/fs.h"
 #include "base/status.h"
 
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define FILE_BYTES_MAX ((size_t)1 << 30)
+#define SPACE_BYTES    65536u
 
 enum smelt_status sm_workdir_create(struct sm_workdir *workdir, struct smelt_error *err)
 {
@@ -51,6 +53,22 @@ enum smelt_status sm_workdir_write(const struct sm_workdir *workdir, const char 
     if (close(fd) != 0 && status == SMELT_STATUS_OK) {
         status =
             sm_error_set_errno(err, SMELT_STATUS_IO, errno, "workdir", "cannot write %s", path);
+    }
+    return status;
+}
+
+enum smelt_status sm_workdir_check_space(const struct sm_workdir *workdir, struct smelt_error *err)
+{
+    static const uint8_t content[SPACE_BYTES];
+    char path[4096];
+    enum smelt_status status =
+        sm_workdir_write(workdir, "space", sm_slice(content, SPACE_BYTES), err);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_fs_path(path, sizeof(path), err, "%s/space", workdir->path);
+    }
+    if (status == SMELT_STATUS_OK && unlink(path) != 0) {
+        status =
+            sm_error_set_errno(err, SMELT_STATUS_IO, errno, "workdir", "cannot remove %s", path);
     }
     return status;
 }

@@ -24,8 +24,6 @@
 #define F32_CANONICAL_NAN UINT32_C(0x7fc00000)
 #define F64_CANONICAL_NAN UINT64_C(0x7ff8000000000000)
 
-enum marker { MARKER_FUEL, MARKER_ENTER, MARKER_LEAVE };
-
 /* One control construct on the way down to the current instruction. */
 struct frame {
     enum sm_wasm_op op; /* block, loop, if; the function itself is a block */
@@ -50,6 +48,8 @@ struct walk {
     uint32_t block;   /* blocks started */
     struct sm_site *sites;
     uint32_t site_count;
+    struct sm_marker *markers;
+    uint32_t marker_count;
     uint32_t scratch_i32; /* local indices; used when the flag is set */
     uint32_t scratch_f32;
     uint32_t scratch_f64;
@@ -81,9 +81,20 @@ static void put_const(struct walk *walk, enum sm_wasm_op op, uint64_t value)
     }
 }
 
-static void put_marker(struct walk *walk, enum marker marker)
+/* The amount is on the stack. */
+static void put_marker(struct walk *walk, struct sm_marker marker)
 {
-    put_op_index(walk, SM_OP_CALL, walk->module->imported_func_count + (uint32_t)marker);
+    put_op_index(walk, SM_OP_CALL, walk->module->imported_func_count + (uint32_t)marker.kind);
+    if (walk->out != NULL) {
+        walk->markers[walk->marker_count] = marker;
+    }
+    walk->marker_count++;
+}
+
+static void put_stack_marker(struct walk *walk, enum sm_marker_kind kind)
+{
+    put_const(walk, SM_OP_I32_CONST, walk->reserve);
+    put_marker(walk, (struct sm_marker){.kind = kind, .amount = walk->reserve});
 }
 
 static void put_instr(struct walk *walk, const struct sm_wasm_instr *instr)
@@ -108,9 +119,12 @@ static void start_block(struct walk *walk, bool is_checked)
     uint32_t block = walk->block++;
     if (walk->out == NULL) {
         walk->sums[block] = 0;
+        walk->marker_count++;
     } else if (walk->sums[block] != 0 || is_checked) {
         put_const(walk, SM_OP_I64_CONST, walk->sums[block]);
-        put_marker(walk, MARKER_FUEL);
+        put_marker(walk, (struct sm_marker){.kind = SM_MARKER_FUEL,
+                                            .is_checked = is_checked,
+                                            .amount = walk->sums[block]});
     }
 }
 
@@ -139,7 +153,8 @@ static void put_dynamic_charge(struct walk *walk, struct sm_schedule_rate rate)
     }
     put_const(walk, SM_OP_I64_CONST, rate.per_unit);
     put_op(walk, SM_OP_I64_MUL);
-    put_marker(walk, MARKER_FUEL);
+    put_marker(walk,
+               (struct sm_marker){.kind = SM_MARKER_FUEL, .is_checked = true, .is_dynamic = true});
 }
 
 /* v -> v == v ? v : canonical NaN */
@@ -212,8 +227,7 @@ static void walk_end(struct walk *walk, const struct sm_wasm_instr *instr)
     } else if (walk->is_wrapped) {
         /* the end of the body's block, then of the function */
         put_op(walk, SM_OP_END);
-        put_const(walk, SM_OP_I32_CONST, walk->reserve);
-        put_marker(walk, MARKER_LEAVE);
+        put_stack_marker(walk, SM_MARKER_LEAVE);
         put_op(walk, SM_OP_END);
     } else {
         put_op(walk, SM_OP_END);
@@ -232,12 +246,25 @@ static void walk_else(struct walk *walk)
     start_block(walk, false);
 }
 
+static bool is_site(enum sm_wasm_op op)
+{
+    switch ((int)op) {
+    case SM_OP_CALL:
+    case SM_OP_GLOBAL_SET:
+    case SM_OP_MEMORY_GROW:
+    case SM_OP_DATA_DROP:
+    case SM_OP_ELEM_DROP:
+        return true;
+    default:
+        return (sm_wasm_ops[op].flags & SM_OP_FLAG_TRAP) != 0;
+    }
+}
+
 static void walk_live(struct walk *walk, const struct sm_wasm_instr *instr)
 {
     const struct sm_wasm_op_info *info = &sm_wasm_ops[instr->op];
     charge(walk, instr->op);
-    if ((info->flags & SM_OP_FLAG_TRAP) != 0 ||
-        (instr->op == SM_OP_CALL && instr->index < walk->module->imported_func_count)) {
+    if (is_site(instr->op)) {
         add_site(walk, instr->op, instr->offset, instr->index);
     }
     switch ((int)instr->op) {
@@ -411,23 +438,29 @@ static enum smelt_status instrument_body(struct walk *walk, const struct sm_stac
     }
     out->site_count = walk->site_count;
     walk->sites = (struct sm_site *)sm_arena_calloc(arena, walk->site_count, sizeof(*walk->sites));
-    if (walk->sites == NULL) {
+    /* blocks that cost nothing have none, enter and leave come on top */
+    walk->markers = (struct sm_marker *)sm_arena_calloc(arena, (size_t)walk->marker_count + 2,
+                                                        sizeof(*walk->markers));
+    if (walk->sites == NULL || walk->markers == NULL) {
         return sm_error_no_memory(err, "instrument");
     }
     out->sites = walk->sites;
+    out->markers = walk->markers;
+    walk->marker_count = 0;
     walk->out = body;
     place_scratch_locals(walk, func);
     encode_locals(walk, func);
     walk->is_wrapped = stack->is_checked;
     walk->reserve = stack->reserve;
     if (walk->is_wrapped) {
-        put_const(walk, SM_OP_I32_CONST, walk->reserve);
-        put_marker(walk, MARKER_ENTER);
+        put_stack_marker(walk, SM_MARKER_ENTER);
         const struct sm_wasm_instr block = {.op = SM_OP_BLOCK,
                                             .block = {.type_index = wrapper_type}};
         put_instr(walk, &block);
     }
-    return walk_body(walk, err);
+    status = walk_body(walk, err);
+    out->marker_count = walk->marker_count;
+    return status;
 }
 
 static enum smelt_status encode_code(const struct sm_wasm_module *module,
@@ -525,7 +558,7 @@ static void encode_imports(const struct sm_wasm_module *module, struct sm_encode
         encode_import(&section, "h", name, module->funcs[i].type_index);
     }
     for (uint32_t i = 0; i < SM_MARKER_COUNT; i++) {
-        encode_import(&section, "m", markers[i], module->type_count + (i != MARKER_FUEL));
+        encode_import(&section, "m", markers[i], module->type_count + (i != SM_MARKER_FUEL));
     }
     sm_encode_sized(encoder, SECTION_IMPORT, &section);
 }

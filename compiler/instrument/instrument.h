@@ -26,18 +26,31 @@
 
 #define SM_MARKER_COUNT 3u /* imports added after the module's own */
 
-/* An instruction that may trap or call the host, in the order of the code that is left: where it is
- * in the deployed module, for locations. The lowering pass checks that wasm2c's output has the same
- * ones. */
+enum sm_marker_kind { SM_MARKER_FUEL, SM_MARKER_ENTER, SM_MARKER_LEAVE };
+
+/* A call of a marker function, in the order of the code. The lowering pass checks that wasm2c's
+ * output has the same ones: a charge that got lost on the way would be free work. */
+struct sm_marker {
+    enum sm_marker_kind kind;
+    bool is_checked; /* fuel: generated code must compare here (function entry, loop header) */
+    bool is_dynamic; /* fuel: the amount is computed */
+    uint64_t amount; /* unless is_dynamic */
+};
+
+/* An instruction that may trap, calls, or changes something other than locals, in the order of the
+ * code that is left: where it is in the deployed module, for locations. The lowering pass checks
+ * that wasm2c's output has the same ones. */
 struct sm_site {
     enum sm_wasm_op op;
     uint32_t offset;
-    uint32_t index; /* segment of memory.init and table.init, type of call_indirect */
+    uint32_t index; /* function, type of call_indirect, global, segment: whichever it names */
 };
 
 struct sm_instrumented_func {
     const struct sm_site *sites;
     uint32_t site_count;
+    const struct sm_marker *markers;
+    uint32_t marker_count;
 };
 
 struct sm_instrumented {

@@ -11,11 +11,13 @@
 #include "base/bytes.h"
 #include "base/status.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #define WHERE      "lower"
 #define NAME_BYTES 32
+#define INDENT_MAX 24
 
 enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_NUMBER, TOKEN_MARK };
 
@@ -38,8 +40,11 @@ struct lowering {
     /* the current function: */
     uint32_t func_index; /* in the original module */
     uint32_t next_site;
+    uint32_t next_marker;
     int indent;
-    bool is_marker_checked; /* the next fuel marker opens a function or a loop */
+    bool has_entered; /* FUNC_PROLOGUE and */
+    bool has_left;    /* FUNC_EPILOGUE were there: they take the fuel over and hand it back */
+    bool has_returned;
     /* a constant assignment that a marker may be about to consume */
     bool has_constant;
     char constant_var[NAME_BYTES];
@@ -72,20 +77,26 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* The one comment wasm2c writes inside a body: the payload of a NaN constant. */
+static bool skip_text(struct lowering *low, const char *text)
+{
+    size_t size = strlen(text);
+    if ((size_t)(low->end - low->at) < size || memcmp(low->at, text, size) != 0) {
+        return false;
+    }
+    low->at += size;
+    return true;
+}
+
+/* The one comment wasm2c writes inside a body: a NaN constant, as in -nan:0x400000. */
 static bool skip_nan_comment(struct lowering *low)
 {
-    static const char letters[] = "/* -nan:0x";
-    const char *at = low->at;
-    while (at < low->end &&
-           (strchr(letters, *at) != NULL || is_digit(*at) || (*at >= 'a' && *at <= 'f'))) {
-        at++;
-        if (at - low->at >= 4 && at[-2] == '*' && at[-1] == '/') {
-            low->at = at;
-            return true;
-        }
+    if (!skip_text(low, "/* nan:0x") && !skip_text(low, "/* -nan:0x")) {
+        return false;
     }
-    return false;
+    while (low->at < low->end && (is_digit(*low->at) || (*low->at >= 'a' && *low->at <= 'f'))) {
+        low->at++;
+    }
+    return skip_text(low, " */");
 }
 
 static enum smelt_status read_token(struct lowering *low, struct token *out)
@@ -297,16 +308,51 @@ static bool map_function(const struct lowering *low, const struct token *token, 
 
 /* ---- sites ----------------------------------------------------------------------------------- */
 
+/* wasm2c writes nothing for dropping a segment that has nothing left to drop. */
+static bool is_silent(const struct lowering *low, const struct sm_site *site)
+{
+    if (site->op == SM_OP_DATA_DROP) {
+        const struct sm_wasm_data *data = &low->module->datas[site->index];
+        return data->mode != SM_WASM_SEGMENT_PASSIVE || data->bytes.size == 0;
+    }
+    if (site->op == SM_OP_ELEM_DROP) {
+        const struct sm_wasm_elem *elem = &low->module->elems[site->index];
+        return elem->mode != SM_WASM_SEGMENT_PASSIVE || elem->item_count == 0;
+    }
+    return false;
+}
+
+static void skip_silent_sites(struct lowering *low)
+{
+    const struct sm_instrumented_func *func = &low->input->instrumented->funcs[low->func_index];
+    while (low->next_site < func->site_count && is_silent(low, &func->sites[low->next_site])) {
+        low->next_site++;
+    }
+}
+
 static enum smelt_status take_site(struct lowering *low, enum sm_wasm_op op, enum sm_wasm_op other,
                                    const struct sm_site **out)
 {
     const struct sm_instrumented_func *func = &low->input->instrumented->funcs[low->func_index];
+    skip_silent_sites(low);
     if (low->next_site >= func->site_count ||
         (func->sites[low->next_site].op != op && func->sites[low->next_site].op != other)) {
-        return unexpected(low, sm_wasm_ops[op].text);
+        (void)unexpected(low, sm_wasm_ops[op].text);
+        return SMELT_STATUS_TOOL_OUTPUT;
     }
     *out = &func->sites[low->next_site++];
     return SMELT_STATUS_OK;
+}
+
+/* The same for an instruction that names `index`. */
+static enum smelt_status take_indexed_site(struct lowering *low, enum sm_wasm_op op, uint32_t index,
+                                           const struct sm_site **out)
+{
+    enum smelt_status status = take_site(low, op, op, out);
+    if (status == SMELT_STATUS_OK && (*out)->index != index) {
+        status = unexpected(low, sm_wasm_ops[op].text);
+    }
+    return status;
 }
 
 /* Names that may occur in an expression. Those with an operation trap and get their location as
@@ -427,9 +473,11 @@ static const struct expression_name *find_name(const struct token *token)
 #define MEMORY_ARGUMENT       "& instance -> w2c_memory ,"
 #define MEMORY_ARGUMENT_COUNT 5u
 
+/* Deeper levels start in the same column: nesting must not make the text quadratic. */
 static void start_line(struct lowering *low)
 {
-    sm_lower_put(low->writer, "%*s", 4 * low->indent, "");
+    int level = low->indent < INDENT_MAX ? low->indent : INDENT_MAX;
+    sm_lower_put(low->writer, "%*s", 4 * level, "");
 }
 
 /* A constant that no marker took. */
@@ -440,6 +488,55 @@ static void flush_constant(struct lowering *low)
         sm_lower_put(low->writer, "%s = %s;\n", low->constant_var, low->constant);
         low->has_constant = false;
     }
+}
+
+static bool is_type_name(const struct token *token)
+{
+    static const char *const types[] = {"u8",  "s8",  "u16", "s16", "u32",
+                                        "s32", "u64", "s64", "f32", "f64"};
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        if (is_text(token, types[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A value ends before token `index` of the expression that starts at `first`. */
+static bool is_behind_value(const struct lowering *low, size_t first, size_t index)
+{
+    if (index == first) {
+        return false;
+    }
+    const struct token *token = &low->tokens[index - 1];
+    char name[NAME_BYTES];
+    if (token->kind == TOKEN_MARK) {
+        bool is_cast =
+            index - first >= 3 && is_type_name(&low->tokens[index - 2]) && has(low, index - 3, "(");
+        return is_text(token, ")") && !is_cast;
+    }
+    return token->kind == TOKEN_NUMBER || is_text(token, "INFINITY") || map_variable(token, name);
+}
+
+/* What would make a pointer, follow one or call through one is not an expression of wasm2c's: `*`
+ * and `&` stand between two values, nothing that opens a value stands behind one, types are casts.
+ */
+static bool is_in_place(const struct lowering *low, size_t first, size_t index, size_t last)
+{
+    const struct token *token = &low->tokens[index];
+    bool is_behind = is_behind_value(low, first, index);
+    if (is_text(token, "*") || is_text(token, "&")) {
+        return is_behind && index + 1 < last && !has(low, index + 1, ")") &&
+               !has(low, index + 1, ",");
+    }
+    if (is_type_name(token)) {
+        return index > first && has(low, index - 1, "(") && has(low, index + 1, ")");
+    }
+    if (is_behind) {
+        return token->kind == TOKEN_MARK && !is_text(token, "(");
+    }
+    return find_name(token) == NULL || is_text(token, "INFINITY") ||
+           (index + 1 < last && has(low, index + 1, "("));
 }
 
 /* Tokens [first, last) of an expression; at most one of them traps, and then it is a call that ends
@@ -453,11 +550,14 @@ static enum smelt_status put_expression(struct lowering *low, size_t first, size
     char name[NAME_BYTES];
     for (size_t i = first; i < last; i++) {
         const struct token *token = &low->tokens[i];
+        if (has_words(low, i, MEMORY_ARGUMENT)) {
+            i += MEMORY_ARGUMENT_COUNT - 1;
+            continue;
+        }
+        if (!is_in_place(low, first, i, last)) {
+            return unexpected(low, "expression");
+        }
         if (token->kind == TOKEN_MARK) {
-            if (has_words(low, i, MEMORY_ARGUMENT)) {
-                i += MEMORY_ARGUMENT_COUNT - 1;
-                continue;
-            }
             bool is_allowed = false;
             for (size_t k = 0; k < sizeof(allowed) / sizeof(allowed[0]); k++) {
                 is_allowed |= is_text(token, allowed[k]);
@@ -544,7 +644,9 @@ static enum smelt_status put_call_target(struct lowering *low)
 
 static enum smelt_status lower_direct_call(struct lowering *low, size_t at, uint32_t callee)
 {
+    const struct sm_site *site = NULL;
     enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(take_indexed_site(low, SM_OP_CALL, callee, &site));
     flush_constant(low);
     start_line(low);
     sm_lower_put(low->writer, "CALL_BEGIN; ");
@@ -570,7 +672,7 @@ static enum smelt_status lower_import_call(struct lowering *low, size_t at)
         !has_words(low, at + 3, ") ( instance -> Z_h_instance")) {
         return unexpected(low, "call of an import");
     }
-    SMELT_TRY(take_site(low, SM_OP_CALL, SM_OP_CALL, &site));
+    SMELT_TRY(take_indexed_site(low, SM_OP_CALL, import, &site));
     flush_constant(low);
     start_line(low);
     sm_lower_put(low->writer, "CALL_BEGIN; ");
@@ -622,35 +724,45 @@ cleanup:
 
 /* ---- markers --------------------------------------------------------------------------------- */
 
+/* True when the constant that waits is `amount`, written as 12u or 12ull. */
+static bool is_waiting(const struct lowering *low, uint64_t amount)
+{
+    char text[NAME_BYTES];
+    int size = snprintf(text, sizeof(text), "%" PRIu64 "u", amount);
+    return low->has_constant && strncmp(low->constant, text, (size_t)size) == 0 &&
+           (low->constant[size] == '\0' || strcmp(low->constant + size, "ll") == 0);
+}
+
 /* ( * Z_mZ_fuel ) ( instance -> Z_m_instance , VAR ) ; */
 static enum smelt_status lower_marker(struct lowering *low)
 {
+    static const char *const names[] = {[SM_MARKER_FUEL] = "Z_mZ_fuel",
+                                        [SM_MARKER_ENTER] = "Z_mZ_enter",
+                                        [SM_MARKER_LEAVE] = "Z_mZ_leave"};
+    const struct sm_instrumented_func *func = &low->input->instrumented->funcs[low->func_index];
     char name[NAME_BYTES];
     if (low->count != 12 || !has_words(low, 3, ") ( instance -> Z_m_instance ,") ||
-        !map_variable(&low->tokens[9], name) || !has_words(low, 10, ") ;")) {
+        !map_variable(&low->tokens[9], name) || !has_words(low, 10, ") ;") ||
+        low->next_marker >= func->marker_count) {
         return unexpected(low, "marker");
     }
+    const struct sm_marker *marker = &func->markers[low->next_marker++];
     bool is_constant = low->has_constant && strcmp(low->constant_var, name) == 0;
+    if (!has(low, 2, names[marker->kind]) || is_constant == marker->is_dynamic ||
+        (is_constant && !is_waiting(low, marker->amount))) {
+        return unexpected(low, "marker");
+    }
     if (is_constant) {
         low->has_constant = false;
     }
     flush_constant(low);
     start_line(low);
-    if (has(low, 2, "Z_mZ_fuel")) {
-        const char *macro = !is_constant             ? "FUEL_DYNAMIC"
-                            : low->is_marker_checked ? "FUEL_CHECKED"
-                                                     : "FUEL";
-        sm_lower_put(low->writer, "%s(%s);\n", macro, is_constant ? low->constant : name);
-        if (is_constant) {
-            low->is_marker_checked = false;
-        }
-        return SMELT_STATUS_OK;
-    }
-    bool is_enter = has(low, 2, "Z_mZ_enter");
-    if (!is_constant || (!is_enter && !has(low, 2, "Z_mZ_leave"))) {
-        return unexpected(low, "marker");
-    }
-    if (is_enter) {
+    if (marker->is_dynamic) {
+        sm_lower_put(low->writer, "FUEL_DYNAMIC(%s);\n", name);
+    } else if (marker->kind == SM_MARKER_FUEL) {
+        sm_lower_put(low->writer, "%s(%s);\n", marker->is_checked ? "FUEL_CHECKED" : "FUEL",
+                     low->constant);
+    } else if (marker->kind == SM_MARKER_ENTER) {
         sm_lower_put(low->writer, "STACK_ENTER(%s, 0x%x);\n", low->constant,
                      low->module->funcs[low->func_index].body_offset);
     } else {
@@ -716,31 +828,33 @@ static enum smelt_status lower_instance_store(struct lowering *low)
 {
     uint32_t index;
     char name[NAME_BYTES];
+    const struct sm_site *site = NULL;
+    enum smelt_status status = SMELT_STATUS_OK;
     flush_constant(low);
     start_line(low);
     if (low->count != 6 || !has(low, 1, "->") || !has(low, 3, "=")) {
         return unexpected(low, "assignment to the instance");
     }
-    if (read_index(&low->tokens[2], "w2c_g", &index) && index < low->module->global_count &&
-        map_variable(&low->tokens[4], name)) {
+    if (read_index(&low->tokens[2], "w2c_g", &index) && map_variable(&low->tokens[4], name)) {
+        SMELT_TRY(take_indexed_site(low, SM_OP_GLOBAL_SET, index, &site));
         enum smelt_valtype type = low->module->globals[index].type;
         const char *bits = type == SMELT_VALTYPE_F32   ? "i32_reinterpret_f32"
                            : type == SMELT_VALTYPE_F64 ? "i64_reinterpret_f64"
                                                        : "";
         sm_lower_put(low->writer, "m->state.g%u = %s(%s);\n", index, bits, name);
-        return SMELT_STATUS_OK;
-    }
-    if (read_index(&low->tokens[2], "data_segment_dropped_w2c_d", &index) &&
-        index < low->module->data_count && has(low, 4, "true")) {
+    } else if (read_index(&low->tokens[2], "data_segment_dropped_w2c_d", &index) &&
+               has(low, 4, "true")) {
+        SMELT_TRY(take_indexed_site(low, SM_OP_DATA_DROP, index, &site));
         sm_lower_put(low->writer, "m->state.data_dropped[%u] = 1;\n", index);
-        return SMELT_STATUS_OK;
-    }
-    if (read_index(&low->tokens[2], "elem_segment_dropped_w2c_e", &index) &&
-        index < low->module->elem_count && has(low, 4, "true")) {
+    } else if (read_index(&low->tokens[2], "elem_segment_dropped_w2c_e", &index) &&
+               has(low, 4, "true")) {
+        SMELT_TRY(take_indexed_site(low, SM_OP_ELEM_DROP, index, &site));
         sm_lower_put(low->writer, "m->state.elem_dropped[%u] = 1;\n", index);
-        return SMELT_STATUS_OK;
+    } else {
+        status = unexpected(low, "assignment to the instance");
     }
-    return unexpected(low, "assignment to the instance");
+cleanup:
+    return status;
 }
 
 /* VAR = instance -> w2c_g0 ;   VAR = instance -> w2c_memory . pages ; */
@@ -772,6 +886,11 @@ static enum smelt_status lower_grow(struct lowering *low, const char *variable)
     if (low->count != 12 || !has_words(low, 3, "( " MEMORY_ARGUMENT) ||
         !map_variable(&low->tokens[9], pages) || !has_words(low, 10, ") ;")) {
         return unexpected(low, "memory.grow");
+    }
+    const struct sm_site *site = NULL;
+    enum smelt_status status = take_site(low, SM_OP_MEMORY_GROW, SM_OP_MEMORY_GROW, &site);
+    if (status != SMELT_STATUS_OK) {
+        return status;
     }
     flush_constant(low);
     start_line(low);
@@ -889,7 +1008,8 @@ static enum smelt_status lower_keyword(struct lowering *low, bool *is_known)
     char name[NAME_BYTES];
     const struct sm_site *site = NULL;
     *is_known = true;
-    if (has(low, 0, "goto") && low->count == 3 && map_label(&low->tokens[1], name)) {
+    if (has(low, 0, "goto") && low->count == 3 && has(low, 2, ";") &&
+        map_label(&low->tokens[1], name)) {
         flush_constant(low);
         start_line(low);
         sm_lower_put(low->writer, "goto %s;\n", name);
@@ -904,7 +1024,8 @@ static enum smelt_status lower_keyword(struct lowering *low, bool *is_known)
         start_line(low);
         sm_lower_put(low->writer, "else {\n");
         low->indent++;
-    } else if (has(low, 0, "case") && low->count == 3 && low->tokens[1].kind == TOKEN_NUMBER) {
+    } else if (has(low, 0, "case") && low->count == 3 && has(low, 2, ":") &&
+               low->tokens[1].kind == TOKEN_NUMBER) {
         start_line(low);
         sm_lower_put(low->writer, "case %.*s:\n", (int)low->tokens[1].size, low->tokens[1].text);
     } else if (has_words(low, 0, "default :")) {
@@ -918,18 +1039,20 @@ static enum smelt_status lower_keyword(struct lowering *low, bool *is_known)
         flush_constant(low);
         start_line(low);
         sm_lower_put(low->writer, "UNREACHABLE(0x%x);\n", site->offset);
-    } else if (has_words(low, 0, "FUNC_PROLOGUE ;")) {
+    } else if (has_words(low, 0, "FUNC_PROLOGUE ;") && !low->has_entered) {
         start_line(low);
         sm_lower_put(low->writer, "ENTER;\n");
-        low->is_marker_checked = true;
-    } else if (has_words(low, 0, "FUNC_EPILOGUE ;")) {
+        low->has_entered = true;
+    } else if (has_words(low, 0, "FUNC_EPILOGUE ;") && low->has_entered && !low->has_left) {
         flush_constant(low);
         start_line(low);
         sm_lower_put(low->writer, "LEAVE;\n");
-    } else if (has(low, 0, "return") && low->count == 3 &&
+        low->has_left = true;
+    } else if (has(low, 0, "return") && low->count == 3 && has(low, 2, ";") && low->has_left &&
                (has(low, 1, "tmp") || map_variable(&low->tokens[1], name))) {
         start_line(low);
         sm_lower_put(low->writer, "return %s;\n", has(low, 1, "tmp") ? "tmp" : name);
+        low->has_returned = true;
     } else {
         *is_known = false;
     }
@@ -949,6 +1072,9 @@ static enum smelt_status lower_statement(struct lowering *low)
     char name[NAME_BYTES];
     uint32_t callee;
     bool is_known = false;
+    if (low->has_returned) {
+        return unexpected(low, "statement behind the return");
+    }
     enum smelt_status status = lower_keyword(low, &is_known);
     if (status != SMELT_STATUS_OK || is_known) {
         return status;
@@ -959,8 +1085,17 @@ static enum smelt_status lower_statement(struct lowering *low)
     if (low->count == 2 && has(low, 1, ":") && map_label(&low->tokens[0], name)) {
         flush_constant(low);
         sm_lower_put(low->writer, "%s:;\n", name);
-        low->is_marker_checked = name[0] == 'L';
         return SMELT_STATUS_OK;
+    }
+    if (has(low, 0, "{") && low->count == 1) {
+        flush_constant(low);
+        start_line(low);
+        sm_lower_put(low->writer, "{\n");
+        low->indent++;
+        return SMELT_STATUS_OK;
+    }
+    if (!has(low, low->count - 1, ";")) {
+        return unexpected(low, "end of a statement");
     }
     /* before variables: w2c_f3 may be either */
     if (has(low, 1, "(") && map_function(low, &low->tokens[0], &callee)) {
@@ -975,13 +1110,6 @@ static enum smelt_status lower_statement(struct lowering *low)
     if (has_words(low, 0, "( *") && low->count > 2) {
         return is_prefixed(&low->tokens[2], "Z_mZ_") ? lower_marker(low)
                                                      : lower_import_call(low, 0);
-    }
-    if (has(low, 0, "{") && low->count == 1) {
-        flush_constant(low);
-        start_line(low);
-        sm_lower_put(low->writer, "{\n");
-        low->indent++;
-        return SMELT_STATUS_OK;
     }
     if (has(low, 0, "struct")) {
         return lower_struct(low);
@@ -1063,9 +1191,12 @@ static enum smelt_status lower_function(struct lowering *low)
         return status;
     }
     low->next_site = 0;
+    low->next_marker = 0;
     low->indent = 1;
+    low->has_entered = false;
+    low->has_left = false;
+    low->has_returned = false;
     low->has_constant = false;
-    low->is_marker_checked = false;
     sm_lower_put(low->writer, "\n/* function %u", low->func_index);
     if (func->name.size != 0) {
         sm_lower_put(low->writer, " \"");
@@ -1092,21 +1223,31 @@ static enum smelt_status lower_function(struct lowering *low)
             }
         }
     }
-    if (low->next_site != low->input->instrumented->funcs[low->func_index].site_count) {
+    const struct sm_instrumented_func *instrumented =
+        &low->input->instrumented->funcs[low->func_index];
+    skip_silent_sites(low);
+    if (low->next_site != instrumented->site_count) {
         return unexpected(low, "missing instruction");
     }
-    return SMELT_STATUS_OK;
+    if (low->next_marker != instrumented->marker_count) {
+        return unexpected(low, "missing marker");
+    }
+    bool has_results = sm_wasm_func_type(low->module, low->func_index)->result_count != 0;
+    return low->has_left && low->has_returned == has_results
+               ? SMELT_STATUS_OK
+               : unexpected(low, "missing end of the function");
 }
 
 enum smelt_status sm_lower_bodies(const struct sm_lower_input *input,
                                   struct sm_lower_writer *writer, struct smelt_error *err)
 {
+    const char *text = input->wasm2c.size != 0 ? (const char *)input->wasm2c.data : "";
     struct lowering low = {.input = input,
                            .module = input->module,
                            .writer = writer,
                            .err = err,
-                           .at = (const char *)input->wasm2c.data,
-                           .end = (const char *)input->wasm2c.data + input->wasm2c.size};
+                           .at = text,
+                           .end = text + input->wasm2c.size};
     enum smelt_status status = SMELT_STATUS_OK;
     for (uint32_t i = input->module->imported_func_count;
          status == SMELT_STATUS_OK && i < input->module->func_count; i++) {

@@ -3,9 +3,10 @@
  * never passed through. All the rest of the unit (types, globals, segments, entries, descriptor) is
  * written from the decoded module.
  *
- * Each instruction that may trap receives its place in the deployed module; the pass checks on the
- * way that wasm2c's output has exactly the trapping instructions that the instrumented module has,
- * in their order. */
+ * Each instruction that may trap receives its place in the deployed module. The pass checks on the
+ * way that wasm2c's output has exactly the sites and markers of the instrumented module: everything
+ * that may trap, calls or changes more than a local, and every charge with its amount, all in their
+ * order. It does not check the values in between: that is what running the code is for. */
 #ifndef SM_LOWER_LOWER_H
 #define SM_LOWER_LOWER_H
 

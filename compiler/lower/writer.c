@@ -57,10 +57,10 @@ const char *sm_lower_type(uint8_t valtype)
 
 char sm_lower_letter(uint8_t valtype)
 {
-    return valtype == SMELT_VALTYPE_I32   ? 'i'
-           : valtype == SMELT_VALTYPE_I64 ? 'j'
-           : valtype == SMELT_VALTYPE_F32 ? 'f'
-                                          : 'd';
+    return (char)(valtype == SMELT_VALTYPE_I32   ? 'i'
+                  : valtype == SMELT_VALTYPE_I64 ? 'j'
+                  : valtype == SMELT_VALTYPE_F32 ? 'f'
+                                                 : 'd');
 }
 
 void sm_lower_put_result_type(struct sm_lower_writer *writer, const struct sm_wasm_type *type)

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define TEXT_BYTES_MAX ((size_t)1 << 20)
+
 /* Everything the program holds; zeroes are fine to release. */
 struct node {
     struct smelt_cache *cache;
@@ -25,8 +27,8 @@ static enum smelt_status open_node(struct node *node, const char *directory,
 {
     char cache[512];
     char state[512];
-    snprintf(cache, sizeof(cache), "%s/cache", directory);
-    snprintf(state, sizeof(state), "%s/state", directory);
+    (void)snprintf(cache, sizeof(cache), "%s/cache", directory);
+    (void)snprintf(state, sizeof(state), "%s/state", directory);
 
     enum smelt_status status = smelt_cache_open(cache, &node->cache, err);
     if (status == SMELT_STATUS_OK) {
@@ -94,14 +96,22 @@ static enum smelt_status run(struct node *node, struct smelt_slice wasm, struct 
     return SMELT_STATUS_OK;
 }
 
-/* The whole file; NULL when it cannot be read. */
+/* The whole file; NULL when it cannot be read or has more than TEXT_BYTES_MAX. */
 static char *read_text(const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
-    char *text = malloc(1u << 20);
-    *size = file != NULL && text != NULL ? fread(text, 1, 1u << 20, file) : 0;
+    char *text = file != NULL ? malloc(TEXT_BYTES_MAX + 1) : NULL;
+    bool is_whole = false;
+    if (text != NULL) {
+        *size = fread(text, 1, TEXT_BYTES_MAX + 1, file);
+        is_whole = ferror(file) == 0 && *size <= TEXT_BYTES_MAX;
+    }
     if (file != NULL) {
-        fclose(file);
+        (void)fclose(file);
+    }
+    if (!is_whole) {
+        free(text);
+        return NULL;
     }
     return text;
 }
@@ -109,11 +119,15 @@ static char *read_text(const char *path, size_t *size)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: %s <contract.wat> <directory>\n", argv[0]);
+        (void)fprintf(stderr, "usage: %s <contract.wat> <directory>\n", argv[0]);
         return 2;
     }
     size_t size = 0;
     char *text = read_text(argv[1], &size);
+    if (text == NULL) {
+        (void)fprintf(stderr, "embed: cannot read %s\n", argv[1]);
+        return 1;
+    }
     struct smelt_slice wat = {(const uint8_t *)text, size};
     struct smelt_buf wasm = {0};
     struct node node = {0};
@@ -127,7 +141,7 @@ int main(int argc, char **argv)
         status = run(&node, (struct smelt_slice){wasm.data, wasm.size}, &err);
     }
     if (status != SMELT_STATUS_OK) {
-        fprintf(stderr, "embed: %s: %s\n", smelt_status_name(status), err.message);
+        (void)fprintf(stderr, "embed: %s: %s\n", smelt_status_name(status), err.message);
     }
     close_node(&node);
     smelt_buf_deinit(&wasm);

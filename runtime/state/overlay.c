@@ -132,6 +132,7 @@ void sm_overlay_destroy(struct sm_overlay *overlay)
         sm_overlay_drop(overlay);
     }
     for (size_t i = 0; i < overlay->slot_count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without slots their number is 0 */
         if (overlay->slots[i].entry != NULL) {
             sm_free(overlay->slots[i].entry->top);
         }

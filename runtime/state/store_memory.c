@@ -17,6 +17,7 @@
 
 #include <smelt/store.h>
 
+#include <assert.h>
 #include <string.h>
 
 #define WHERE "store"
@@ -110,6 +111,7 @@ static void release(struct node *node)
 static bool own(struct node **slot)
 {
     struct node *shared = *slot;
+    assert(shared != NULL);
     if (shared->holders == 1) {
         return true;
     }

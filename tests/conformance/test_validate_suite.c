@@ -7,22 +7,14 @@
  * Exit status: 0 passed, 1 failed, 77 skipped because there is no suite. */
 #include "base/arena.h"
 #include "base/bytes.h"
-#include "base/fs.h"
 #include "compiler/wasm/module.h"
+#include "tests/conformance/suite.h"
 
-#include <dirent.h>
-#include <jansson.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define ARCHIVE         "spec-testsuite.tar.gz"
-#define MODULE_SIZE_MAX ((size_t)16 << 20)
-#define REASONS_MAX     256
-#define EXIT_SKIPPED    77
+#define REASONS_MAX 256
 
 struct tally {
     unsigned total;
@@ -65,12 +57,13 @@ static void count_reason(struct run *run, const char *kind, const struct smelt_e
     run->reasons[i].count++;
 }
 
-static enum smelt_status check_module(const char *path, struct smelt_error *err)
+static enum smelt_status check_module(const struct suite *suite, const char *name,
+                                      const char *filename, struct smelt_error *err)
 {
     struct smelt_buf bytes = {0};
     struct sm_arena arena = {0};
     struct sm_wasm_module module;
-    enum smelt_status status = sm_fs_read_file(path, MODULE_SIZE_MAX, &bytes, err);
+    enum smelt_status status = suite_read_module(suite, name, filename, &bytes, err);
     if (status == SMELT_STATUS_OK) {
         status = sm_wasm_decode(sm_buf_slice(&bytes), &arena, &module, err);
     }
@@ -88,12 +81,12 @@ static bool is_refusal(enum smelt_status status)
            status == SMELT_STATUS_MODULE_FEATURE;
 }
 
-static void run_command(struct run *run, const char *folder, const char *json_name,
+static void run_command(struct run *run, const struct suite *suite, const char *name,
                         const json_t *command)
 {
-    const char *type = json_string_value(json_object_get(command, "type"));
-    const char *filename = json_string_value(json_object_get(command, "filename"));
-    const char *module_type = json_string_value(json_object_get(command, "module_type"));
+    const char *type = suite_text(command, "type");
+    const char *filename = suite_text(command, "filename");
+    const char *module_type = suite_text(command, "module_type");
     int line = (int)json_integer_value(json_object_get(command, "line"));
     if (type == NULL || filename == NULL ||
         (module_type != NULL && strcmp(module_type, "binary") != 0)) {
@@ -108,12 +101,8 @@ static void run_command(struct run *run, const char *folder, const char *json_na
         /* unlinkable and uninstantiable modules are valid as well */
         tally = &run->modules;
     }
-    char path[PATH_MAX];
     struct smelt_error err = {0};
-    enum smelt_status status = sm_fs_path(path, sizeof(path), &err, "%s/%s", folder, filename);
-    if (status == SMELT_STATUS_OK) {
-        status = check_module(path, &err);
-    }
+    enum smelt_status status = check_module(suite, name, filename, &err);
     bool is_good;
     if (tally == &run->modules) {
         is_good = status == SMELT_STATUS_OK || status == SMELT_STATUS_MODULE_FEATURE;
@@ -124,8 +113,8 @@ static void run_command(struct run *run, const char *folder, const char *json_na
     tally->total++;
     if (!is_good) {
         tally->failed++;
-        const char *expected = json_string_value(json_object_get(command, "text"));
-        printf("FAIL %s:%d %s (%s): %s %s in %s at %lld\n", json_name, line, type,
+        const char *expected = suite_text(command, "text");
+        printf("FAIL %s.wast:%d %s (%s): %s %s in %s at %lld\n", name, line, type,
                expected != NULL ? expected : "valid", smelt_status_name(status), err.message,
                err.where, (long long)err.offset);
     }
@@ -134,55 +123,17 @@ static void run_command(struct run *run, const char *folder, const char *json_na
     }
 }
 
-static bool run_file(struct run *run, const char *root, const char *name)
+static bool run_file(struct run *run, const struct suite *suite, const char *name)
 {
-    char folder[PATH_MAX];
-    char path[PATH_MAX];
-    json_error_t error;
-    if (sm_fs_path(folder, sizeof(folder), NULL, "%s/%s", root, name) != SMELT_STATUS_OK ||
-        sm_fs_path(path, sizeof(path), NULL, "%s/%s.json", folder, name) != SMELT_STATUS_OK) {
-        return false;
-    }
-    json_t *json = json_load_file(path, JSON_ALLOW_NUL, &error);
-    if (json == NULL) {
-        printf("FAIL %s: %s\n", path, error.text);
-        return false;
-    }
+    json_t *json = suite_load(suite, name);
     size_t index;
     json_t *command;
     json_array_foreach(json_object_get(json, "commands"), index, command)
     {
-        run_command(run, folder, name, command);
+        run_command(run, suite, name, command);
     }
     json_decref(json);
-    return true;
-}
-
-static bool extract(const char *archive, const char *directory)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        execlp("tar", "tar", "-xzf", archive, "-C", directory, (char *)NULL);
-        _exit(127);
-    }
-    int ended = 0;
-    return child > 0 && waitpid(child, &ended, 0) == child && WIFEXITED(ended) &&
-           WEXITSTATUS(ended) == 0;
-}
-
-static bool run_all(struct run *run, const char *root)
-{
-    struct dirent **entries = NULL;
-    int count = scandir(root, &entries, NULL, alphasort);
-    bool is_done = count > 0;
-    for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            is_done = run_file(run, root, entries[i]->d_name) && is_done;
-        }
-        free(entries[i]);
-    }
-    free(entries);
-    return is_done;
+    return json != NULL;
 }
 
 static int compare_reasons(const void *left, const void *right)
@@ -210,28 +161,22 @@ static bool report(struct run *run)
 int main(int argc, char **argv)
 {
     static struct run run;
-    char archive[PATH_MAX];
+    struct suite suite = {0};
     if (argc != 3) {
-        fprintf(stderr, "usage: %s <data directory> <scratch directory>\n", argv[0]);
+        (void)fprintf(stderr, "usage: %s <data directory> <scratch directory>\n", argv[0]);
         return EXIT_FAILURE;
     }
-    const char *data = getenv("SMELT_TEST_DATA");
-    data = data != NULL ? data : argv[1];
-    const char *scratch = argv[2];
-    if (sm_fs_path(archive, sizeof(archive), NULL, "%s/%s", data, ARCHIVE) != SMELT_STATUS_OK ||
-        access(archive, R_OK) != 0) {
-        printf("skipped: no %s in %s\n", ARCHIVE, data);
-        return EXIT_SKIPPED;
+    enum suite_state state = suite_open(argv[1], argv[2], &suite);
+    if (state == SUITE_MISSING) {
+        return SUITE_EXIT_SKIPPED;
     }
-    bool is_good = sm_fs_remove_tree(scratch, NULL) == SMELT_STATUS_OK &&
-                   sm_fs_make_directories(scratch, 0755, NULL) == SMELT_STATUS_OK &&
-                   extract(archive, scratch);
-    if (!is_good) {
-        printf("FAIL cannot extract %s into %s\n", archive, scratch);
-    } else {
-        is_good = run_all(&run, scratch);
+    bool is_good = state == SUITE_READY;
+    for (size_t i = 0; state == SUITE_READY && i < suite.count; i++) {
+        is_good = run_file(&run, &suite, suite.names[i]) && is_good;
+    }
+    if (state == SUITE_READY) {
         is_good = report(&run) && is_good;
     }
-    (void)sm_fs_remove_tree(scratch, NULL);
+    suite_close(&suite);
     return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -122,6 +122,13 @@ holds '.balance == "340282366920938463463374607431768211197" and (.nonce | type 
 run 0 account show "$from" --state "$state"
 grep -q 'balance *340282366920938463463374607431768211197' "$answer" || fail "human account"
 
+echo "== many results"
+awk 'BEGIN {
+    for (i = 0; i < 32; i++) { types = types " i64"; values = values " i64.const -9223372036854775808" }
+    print "(module (func (export \"many\") (result" types ")" values "))" }' >many.wat
+run 0 run many.wat many
+expect "results shown" "$(head -n 1 "$answer" | grep -o 'i64:-9223372036854775808' | wc -l)" 32
+
 echo "== a frame of megabytes"
 # Each of the calls leaves its results in a struct of its own, in code that is not optimised: no
 # accepted module may need a native stack that the runtime refuses to make.

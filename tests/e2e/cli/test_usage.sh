@@ -7,7 +7,7 @@ deploy "$contracts/probe.wat"
 # usage TEXT arguments...: fails as usage with TEXT in the message
 usage() {
     refuses 2 invalid_argument "${@:2}"
-    field .error.message | grep -qF -- "$1" || fail "the message does not say: $1"
+    grep -qF -- "$1" <<<"$(field .error.message)" || fail "the message does not say: $1"
 }
 call=(call "$address" nothing --state "$state")
 
@@ -26,7 +26,7 @@ unchanged usage "--nonsense" "${call[@]}" --nonsense
 unchanged usage "--format" "${call[@]}" --format json
 unchanged usage "--fuel" "${call[@]}" --fuel
 run_json 2 "${call[@]}" --fuel
-field .error.message | grep -qF -- "--fuel needs a value" || fail "--json was taken for a value"
+grep -qF -- "--fuel needs a value" <<<"$(field .error.message)" || fail "--json was taken for a value"
 unchanged usage "--fuel" "${call[@]}" --fuel 1 --fuel 1
 unchanged usage "--fuel" "${call[@]}" --fuel 0
 unchanged usage "--fuel" "${call[@]}" --fuel 1e9

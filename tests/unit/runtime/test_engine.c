@@ -348,6 +348,10 @@ static void transactions_are_checked(void **state)
     fixture->transaction.fuel_limit = (uint64_t)SMELT_FUEL_MAX;
     assert_int_equal(fixture_try_call(fixture, &address, "run", NULL, 0), SMELT_STATUS_OK);
     fixture->transaction = good;
+    fixture->transaction.input = (struct smelt_slice){.size = 1};
+    assert_int_equal(fixture_try_call(fixture, &address, "run", NULL, 0),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    fixture->transaction = good;
     fixture->transaction.is_static = true;
     fixture->transaction.value.high = 1;
     assert_int_equal(fixture_try_call(fixture, &address, "run", NULL, 0),

@@ -56,8 +56,8 @@ static enum smelt_status write_batch(struct smelt_store *store, uint32_t number)
     uint8_t value[600];
     memset(value, 0, sizeof(value));
     sm_store_le32(value, number);
-    for (uint8_t i = 0; i < BATCH; i++) {
-        keys[i] = i;
+    for (size_t i = 0; i < BATCH; i++) {
+        keys[i] = (uint8_t)i;
         writes[i] = (struct smelt_store_write){.family = i % 2 == 0 ? SMELT_STORE_STATE
                                                                     : SMELT_STORE_RECEIPTS,
                                                .key = sm_slice(&keys[i], 1),
@@ -80,8 +80,9 @@ static int write_for_ever(const char *directory, int out)
         return 1;
     }
     number = is_found ? sm_load_le32(value.data) : 0;
-    while (write_batch(store, ++number) == SMELT_STATUS_OK && say(out, number)) {
-    }
+    do {
+        number++;
+    } while (write_batch(store, number) == SMELT_STATUS_OK && say(out, number));
     return 2;
 }
 
