@@ -172,7 +172,8 @@ static void test_environment(void **state)
     assert_int_equal(setenv("SMELT_TEST_LEAK", "1", 1), 0);
     assert_int_equal(sm_process_run(&process, &result, NULL), 0);
     assert_true(sm_slice_equal_text(sm_buf_slice(&result.output),
-                                    "LC_ALL=C\nPATH=/usr/local/bin:/usr/bin:/bin\n"));
+                                    "LC_ALL=C\nPATH=/usr/local/bin:/usr/bin:/bin\n"
+                                    "CLANG_NO_DEFAULT_CONFIG=1\n"));
     sm_process_result_deinit(&result);
     assert_int_equal(unsetenv("SMELT_TEST_LEAK"), 0);
 }
