@@ -93,23 +93,6 @@ static void print_c_header(FILE *stream, const struct smelt_profile *profile)
 
 /* ---- signatures ------------------------------------------------------------------------------ */
 
-static const char *wasm_type(enum smelt_valtype type)
-{
-    switch (type) {
-    case SMELT_VALTYPE_I32:
-        return "i32";
-    case SMELT_VALTYPE_I64:
-        return "i64";
-    case SMELT_VALTYPE_F32:
-        return "f32";
-    case SMELT_VALTYPE_F64:
-        return "f64";
-    case SMELT_VALTYPE_NONE:
-        break;
-    }
-    return "";
-}
-
 struct wasm_param {
     char name[48];
     enum smelt_valtype type;
@@ -163,11 +146,12 @@ static void print_markdown(FILE *stream, const struct smelt_profile *profile)
             size_t count = wasm_params(at, params);
             for (size_t p = 0; p < count; p++) {
                 (void)fprintf(stream, "%s%s %s", at != function->params || p != 0 ? ", " : "",
-                              params[p].name, wasm_type(params[p].type));
+                              params[p].name, smelt_valtype_name(params[p].type));
             }
         }
-        (void)fprintf(stream, ")%s%s` | ", function->result != SMELT_VALTYPE_NONE ? " -> " : "",
-                      wasm_type(function->result));
+        bool has_result = function->result != SMELT_VALTYPE_NONE;
+        (void)fprintf(stream, ")%s%s` | ", has_result ? " -> " : "",
+                      has_result ? smelt_valtype_name(function->result) : "");
         for (const char *at = function->brief; *at != '\0'; at++) {
             (void)fprintf(stream, *at == '|' ? "\\%c" : "%c", *at);
         }
@@ -186,14 +170,15 @@ static json_t *function_json(const struct smelt_host_function *function)
         struct wasm_param wasm[2];
         size_t count = wasm_params(at, wasm);
         for (size_t i = 0; i < count; i++) {
-            (void)json_array_append_new(params, json_pack("{s:s, s:s}", "name", wasm[i].name,
-                                                          "type", wasm_type(wasm[i].type)));
+            (void)json_array_append_new(params,
+                                        json_pack("{s:s, s:s}", "name", wasm[i].name, "type",
+                                                  smelt_valtype_name(wasm[i].type)));
         }
     }
     return json_pack(
         "{s:s, s:s, s:o, s:o, s:s, s:b, s:b}", "module", function->module, "name", function->name,
         "params", params, "result",
-        function->result != SMELT_VALTYPE_NONE ? json_string(wasm_type(function->result))
+        function->result != SMELT_VALTYPE_NONE ? json_string(smelt_valtype_name(function->result))
                                                : json_null(),
         "brief", function->brief, "mutates", (function->flags & SMELT_HOST_MUTATES) != 0, "returns",
         (function->flags & SMELT_HOST_NO_RETURN) == 0);

@@ -32,11 +32,12 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 2u
+#define SM_CODEGEN_VERSION 3u
 
-/* Modules with more code than this are compiled without optimisation as a whole, as single large
- * functions always are (SM_LOWER_UNOPTIMISED_BYTES). Bytes of the code section. */
-#define UNOPTIMISED_CODE_BYTES 32768u
+/* Modules with more code, or whose functions cost more (lower.h), are compiled without optimisation
+ * as a whole, as single costly functions always are (SM_LOWER_UNOPTIMISED_COST). */
+#define UNOPTIMISED_CODE_BYTES  32768u /* of the code section */
+#define UNOPTIMISED_MODULE_COST 131072u
 
 #define TOOL_CPU_SECONDS  600u
 #define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
@@ -435,6 +436,15 @@ cleanup:
     return status;
 }
 
+static bool is_costly(const struct sm_wasm_module *module)
+{
+    uint64_t cost = 0;
+    for (uint32_t i = 0; i < module->func_count; i++) {
+        cost += sm_lower_cost(module, i);
+    }
+    return module->code_size > UNOPTIMISED_CODE_BYTES || cost > UNOPTIMISED_MODULE_COST;
+}
+
 static enum smelt_status run_clang(struct job *job)
 {
     const char *argv[COUNT_OF(clang_flags) + 8] = {"clang"};
@@ -442,7 +452,7 @@ static enum smelt_status run_clang(struct job *job)
     for (size_t i = 0; i < COUNT_OF(clang_flags); i++) {
         argv[count++] = clang_flags[i];
     }
-    argv[count++] = job->module.code_size > UNOPTIMISED_CODE_BYTES ? "-O0" : "-O1";
+    argv[count++] = is_costly(&job->module) ? "-O0" : "-O1";
     argv[count++] = "-c";
     argv[count++] = "module.c";
     argv[count++] = "-o";

@@ -53,12 +53,21 @@ bool sm_profile_matches(const struct smelt_host_function *function, const uint8_
            (wanted_results == 0 || results[0] == function->result);
 }
 
-static const char *type_text(uint8_t type)
+const char *smelt_valtype_name(enum smelt_valtype type)
 {
-    return type == SMELT_VALTYPE_I64   ? "i64"
-           : type == SMELT_VALTYPE_I32 ? "i32"
-           : type == SMELT_VALTYPE_F32 ? "f32"
-                                       : "f64";
+    switch (type) {
+    case SMELT_VALTYPE_I32:
+        return "i32";
+    case SMELT_VALTYPE_I64:
+        return "i64";
+    case SMELT_VALTYPE_F32:
+        return "f32";
+    case SMELT_VALTYPE_F64:
+        return "f64";
+    case SMELT_VALTYPE_NONE:
+        break;
+    }
+    return "any";
 }
 
 void sm_profile_signature_text(const struct smelt_host_function *function, char *out,
@@ -69,12 +78,12 @@ void sm_profile_signature_text(const struct smelt_host_function *function, char 
     size_t used = (size_t)snprintf(out, out_size, "(");
     for (uint32_t i = 0; i < count && used < out_size; i++) {
         used += (size_t)snprintf(out + used, out_size - used, "%s%s", i != 0 ? ", " : "",
-                                 type_text(types[i]));
+                                 smelt_valtype_name((enum smelt_valtype)types[i]));
     }
     if (used < out_size) {
         (void)snprintf(out + used, out_size - used, ")%s%s",
                        function->result != SMELT_VALTYPE_NONE ? " -> " : "",
-                       function->result != SMELT_VALTYPE_NONE ? type_text((uint8_t)function->result)
+                       function->result != SMELT_VALTYPE_NONE ? smelt_valtype_name(function->result)
                                                               : "");
     }
 }

@@ -479,22 +479,6 @@ cleanup:
 
 /* ---- call ------------------------------------------------------------------------------------ */
 
-static const char *type_text(uint8_t type)
-{
-    switch (type) {
-    case SMELT_VALTYPE_I32:
-        return "i32";
-    case SMELT_VALTYPE_I64:
-        return "i64";
-    case SMELT_VALTYPE_F32:
-        return "f32";
-    case SMELT_VALTYPE_F64:
-        return "f64";
-    default:
-        return "?";
-    }
-}
-
 /* "i32, i64", cut off with an ellipsis when the list is long. */
 static void types_text(const uint8_t *types, uint32_t count, char *out, size_t out_size)
 {
@@ -503,7 +487,7 @@ static void types_text(const uint8_t *types, uint32_t count, char *out, size_t o
     for (uint32_t i = 0; i < count; i++) {
         bool is_full = used + sizeof(", i32, …") > out_size;
         (void)snprintf(out + used, out_size - used, "%s%s", i != 0 ? ", " : "",
-                       is_full ? "…" : type_text(types[i]));
+                       is_full ? "…" : smelt_valtype_name((enum smelt_valtype)types[i]));
         if (is_full) {
             return;
         }
@@ -530,7 +514,7 @@ static enum smelt_status find_function(struct run *run, const char *name, struct
             return sm_error_set(err, SMELT_STATUS_UNKNOWN_FUNCTION, WHERE,
                                 "%s takes a parameter of type %s: only functions of i32 and i64 "
                                 "parameters can be called",
-                                name, type_text(type));
+                                name, smelt_valtype_name((enum smelt_valtype)type));
         }
     }
     return SMELT_STATUS_OK;
@@ -559,7 +543,7 @@ static enum smelt_status pass_arguments(struct run *run, const char *name,
         if (arguments[i].type != export_->types[i]) {
             return sm_error_set(err, SMELT_STATUS_ARGUMENT_MISMATCH, WHERE,
                                 "%s is (%s) -> (%s), but argument %zu has type %s", name, wanted,
-                                results, i + 1, type_text((uint8_t)arguments[i].type));
+                                results, i + 1, smelt_valtype_name(arguments[i].type));
         }
         bool is_narrow = arguments[i].type == SMELT_VALTYPE_I32;
         run->slots[i] = is_narrow ? (uint32_t)arguments[i].bits : arguments[i].bits;

@@ -402,6 +402,49 @@ static void put_descriptor(const struct unit *unit, uint32_t export_count)
                  "};\n");
 }
 
+static uint64_t call_cost(const struct sm_wasm_type *type)
+{
+    uint64_t values = type->result_count > 1 ? type->result_count : 0;
+    return SM_LOWER_SITE_COST + SM_LOWER_VALUE_COST * values;
+}
+
+static uint64_t instr_cost(const struct sm_wasm_module *module, const struct sm_wasm_instr *instr)
+{
+    switch ((int)instr->op) {
+    case SM_OP_CALL:
+        return call_cost(sm_wasm_func_type(module, instr->index));
+    case SM_OP_CALL_INDIRECT:
+        return call_cost(&module->types[instr->index]);
+    case SM_OP_I32_DIV_S:
+    case SM_OP_I32_DIV_U:
+    case SM_OP_I32_REM_S:
+    case SM_OP_I32_REM_U:
+    case SM_OP_I64_DIV_S:
+    case SM_OP_I64_DIV_U:
+    case SM_OP_I64_REM_S:
+    case SM_OP_I64_REM_U:
+        return SM_LOWER_SITE_COST;
+    default:
+        return 0;
+    }
+}
+
+uint64_t sm_lower_cost(const struct sm_wasm_module *module, uint32_t func_index)
+{
+    if (module->funcs[func_index].is_imported) {
+        return 0;
+    }
+    uint64_t cost = module->funcs[func_index].code.size;
+    struct sm_wasm_cursor cursor = sm_wasm_cursor_of(module, func_index);
+    struct sm_wasm_instr instr;
+    /* the code is valid, so each instruction can be read */
+    while (cursor.at != cursor.end &&
+           sm_wasm_read_instr(&cursor, &instr, NULL) == SMELT_STATUS_OK) {
+        cost += instr_cost(module, &instr);
+    }
+    return cost;
+}
+
 enum smelt_status sm_lower(const struct sm_lower_input *input, struct smelt_buf *out,
                            struct smelt_error *err)
 {

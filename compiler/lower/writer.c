@@ -80,9 +80,8 @@ void sm_lower_put_result_type(struct sm_lower_writer *writer, const struct sm_wa
 void sm_lower_put_prototype(struct sm_lower_writer *writer, const struct sm_wasm_module *module,
                             uint32_t func_index)
 {
-    const struct sm_wasm_func *func = &module->funcs[func_index];
     const struct sm_wasm_type *type = sm_wasm_func_type(module, func_index);
-    bool is_large = !func->is_imported && func->code.size > SM_LOWER_UNOPTIMISED_BYTES;
+    bool is_large = sm_lower_cost(module, func_index) > SM_LOWER_UNOPTIMISED_COST;
     sm_lower_put(writer, is_large ? "static UNOPTIMISED " : "static ");
     sm_lower_put_result_type(writer, type);
     sm_lower_put(writer, " func_%u(struct module *m", func_index);

@@ -208,19 +208,3 @@ enum smelt_status sm_wasm_read_funcref(struct sm_wasm_cursor *cursor, struct sme
     }
     return sm_wasm_fail_type(cursor, at, err);
 }
-
-const char *sm_wasm_valtype_name(uint8_t type)
-{
-    switch (type) {
-    case SMELT_VALTYPE_I32:
-        return "i32";
-    case SMELT_VALTYPE_I64:
-        return "i64";
-    case SMELT_VALTYPE_F32:
-        return "f32";
-    case SMELT_VALTYPE_F64:
-        return "f64";
-    default:
-        return "any";
-    }
-}

@@ -66,7 +66,4 @@ static inline bool sm_wasm_is_float(uint8_t type)
 enum smelt_status sm_wasm_fail_type(const struct sm_wasm_cursor *cursor, const uint8_t *at,
                                     struct smelt_error *err);
 
-/* "i32" … for messages; "any" for NONE. */
-const char *sm_wasm_valtype_name(uint8_t type);
-
 #endif

@@ -79,7 +79,8 @@ static const char *op_text(const struct validator *v)
 static enum smelt_status fail_mismatch(const struct validator *v, uint8_t expected, uint8_t actual)
 {
     return INVALID(v, "type mismatch: %s expects %s but the stack has %s", op_text(v),
-                   sm_wasm_valtype_name(expected), sm_wasm_valtype_name(actual));
+                   smelt_valtype_name((enum smelt_valtype)expected),
+                   smelt_valtype_name((enum smelt_valtype)actual));
 }
 
 /* An error of the module outside of bodies. */
@@ -164,7 +165,7 @@ static enum smelt_status pop_any(struct validator *v, uint8_t expected, uint8_t 
         return SMELT_STATUS_OK;
     }
     return INVALID(v, "type mismatch: %s expects %s but the stack is empty", op_text(v),
-                   expected != ANY ? sm_wasm_valtype_name(expected) : "a value");
+                   expected != ANY ? smelt_valtype_name((enum smelt_valtype)expected) : "a value");
 }
 
 static enum smelt_status pop(struct validator *v, uint8_t expected)
@@ -420,7 +421,8 @@ static enum smelt_status check_select(struct validator *v)
     SMELT_TRY(pop_any(v, ANY, &first));
     if (first != second && first != ANY && second != ANY) {
         return INVALID(v, "type mismatch: select chooses between %s and %s",
-                       sm_wasm_valtype_name(first), sm_wasm_valtype_name(second));
+                       smelt_valtype_name((enum smelt_valtype)first),
+                       smelt_valtype_name((enum smelt_valtype)second));
     }
     status = push(v, first != ANY ? first : second);
 cleanup:
@@ -787,9 +789,8 @@ static enum smelt_status check_const(struct validator *v, const char *section,
         return sm_error_set_at(
             v->err, SMELT_STATUS_MODULE_INVALID, section, -1, value->offset,
             "type mismatch: constant expression of type %s where %s is expected",
-            value->type != SMELT_VALTYPE_NONE ? sm_wasm_valtype_name((uint8_t)value->type)
-                                              : "funcref",
-            expected != SMELT_VALTYPE_NONE ? sm_wasm_valtype_name((uint8_t)expected) : "funcref");
+            value->type != SMELT_VALTYPE_NONE ? smelt_valtype_name(value->type) : "funcref",
+            expected != SMELT_VALTYPE_NONE ? smelt_valtype_name(expected) : "funcref");
     }
     if (value->kind == SM_WASM_CONST_GLOBAL && value->index >= module->imported_global_count) {
         return sm_error_set_at(v->err, SMELT_STATUS_MODULE_FEATURE, section, -1, value->offset,

@@ -38,6 +38,9 @@ enum smelt_valtype {
     SMELT_VALTYPE_F64 = 0x7c
 };
 
+/* "i32", "i64", "f32", "f64"; "any" for anything else. */
+SMELT_API const char *smelt_valtype_name(enum smelt_valtype type);
+
 /* How one parameter of a row appears in the wasm signature, and what the dispatcher checks. */
 enum smelt_param_kind {
     SMELT_PARAM_END = 0,      /* closes the list */

@@ -19,7 +19,7 @@
     (memory.copy (i32.const 101) (i32.const 100) (i32.const 6))
     (memory.copy (i32.const 200) (i32.const 202) (local.get 0))
     (memory.copy (i32.const 65530) (i32.const 100) (i32.const 6)))
-  (func (export "init") (param i32 i32 i32) (memory.init $p (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init_passive") (param i32 i32 i32) (memory.init $p (local.get 0) (local.get 1) (local.get 2)))
   (func (export "init_active") (param i32) (memory.init 1 (i32.const 0) (i32.const 0) (local.get 0)))
   (func (export "drop_then_init") (param i32 i32)
     (memory.init $p (local.get 0) (i32.const 0) (i32.const 7))
