@@ -306,8 +306,8 @@ static void note_file(struct directory *found, int directory_fd, const char *nam
     if (ends_with(name, ".sst")) {
         found->has_tables = true;
     }
-    /* NOLINTNEXTLINE(clang-analyzer-unix.StdCLibraryFunctions): the stream is open, so it has one
-     */
+    /* the stream is open, so it has a descriptor */
+    /* NOLINTNEXTLINE(clang-analyzer-unix.StdCLibraryFunctions) */
     if (ends_with(name, ".log") && fstatat(directory_fd, name, &info, 0) == 0 &&
         info.st_size != 0) {
         found->has_log = true;
