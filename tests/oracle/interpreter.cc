@@ -16,9 +16,9 @@ namespace
 {
 
 /* wabt 1.0.32 limits its call stack to the capacity of this vector, 1365 frames, and offers no way
- * to change it. Explicit instantiation may name private members (C++17, 13.9.2), so here we widen
- * it. The smallest weight of a function is SM_STACK_FRAME_WEIGHT, which bounds the frames that the
- * stack markers let through; a host function and the entry need one more each. */
+ * to change it. Explicit instantiation may name private members (C++17, [temp.explicit]), so here
+ * we widen it. The smallest weight of a function is SM_STACK_FRAME_WEIGHT, which bounds the frames
+ * that the stack markers let through; the entry and a host function need one more each. */
 constexpr size_t frames_max = SM_STACK_LIMIT / SM_STACK_FRAME_WEIGHT + 2;
 
 template <std::vector<interp::Frame> interp::Thread::*member> struct Opened {
