@@ -152,9 +152,16 @@ static enum smelt_status check_body(const struct gate *gate, uint32_t func_index
 static enum smelt_status check_bodies(const struct gate *gate)
 {
     enum smelt_status status = SMELT_STATUS_OK;
+    uint64_t nested_bytes = 0; /* each at most body_bytes × nesting: no sum of them wraps */
     for (uint32_t i = gate->module->imported_func_count;
          status == SMELT_STATUS_OK && i < gate->module->func_count; i++) {
+        const struct sm_wasm_func *func = &gate->module->funcs[i];
         status = check_body(gate, i);
+        nested_bytes += (uint64_t)func->code.size * func->max_nesting;
+    }
+    if (status == SMELT_STATUS_OK && nested_bytes > gate->policy->nested_bytes) {
+        status = over_limit(gate, "code", -1, -1, "bytes of bodies times their nesting",
+                            nested_bytes, gate->policy->nested_bytes);
     }
     return status;
 }

@@ -9,7 +9,8 @@
 
 /* Static complexity limits: X(name, default, "what is counted"). They bound what wasm2c and clang
  * have to take: both are superlinear in the size of one function, in nesting and in br_table width.
- */
+ * wasm2c indents each statement by twice its nesting, so nested_bytes bounds the size of its
+ * output: without it a module of 2 MiB made more than the 1 GiB that a tool may write. */
 #define SM_POLICY_LIMITS(X)                                                                        \
     X(module_bytes, 4194304, "bytes of the module")                                                \
     X(functions, 20000, "functions, imported ones included")                                       \
@@ -25,7 +26,8 @@
     X(operands, 4096, "operands on the stack of a function")                                       \
     X(nesting, 250, "nested blocks of a function")                                                 \
     X(blocks, 32768, "basic blocks of a function")                                                 \
-    X(br_table_labels, 8192, "br_table labels of a function")
+    X(br_table_labels, 8192, "br_table labels of a function")                                      \
+    X(nested_bytes, 268435456, "bytes of bodies times their nesting")
 
 struct sm_policy {
     enum smelt_float_policy floats;

@@ -92,6 +92,9 @@ static const struct limit_row {
     {"br_table labels", LIMIT_ROW(br_table_labels),
      "(module (func (block (br_table 0 0 0 0 (i32.const 0))) (br_table 0 0 (i32.const 0))))", 4,
      "br_table labels of a function: 4, the policy's limit is 3", "code", 0},
+    /* 5 bytes nested 2 deep, and 2 bytes 1 deep */
+    {"nested bytes", LIMIT_ROW(nested_bytes), "(module (func (block nop)) (func nop))", 12,
+     "bytes of bodies times their nesting: 12, the policy's limit is 11", "code", -1},
     /* dead code is compiled by nobody, but read by the gate: it counts */
     {"blocks in dead code", LIMIT_ROW(blocks), "(module (func unreachable (block (block))))", 6,
      "basic blocks of a function: 6, the policy's limit is 5", "code", 0},
@@ -156,7 +159,8 @@ static void test_default_limits(void **state)
                                        .operands = 4096,
                                        .nesting = 250,
                                        .blocks = 32768,
-                                       .br_table_labels = 8192};
+                                       .br_table_labels = 8192,
+                                       .nested_bytes = 268435456};
 #define ASSERT_LIMIT(name, value, text) assert_int_equal(policy.name, expected.name);
     SM_POLICY_LIMITS(ASSERT_LIMIT)
 #undef ASSERT_LIMIT

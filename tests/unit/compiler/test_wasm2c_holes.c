@@ -131,20 +131,31 @@ static void append_part(struct smelt_buf *out, uint8_t id, struct smelt_buf *con
     content->size = 0;
 }
 
-/* A module with one function of type () -> () and these locals and instructions. */
-static struct smelt_buf module_with_body(struct smelt_slice body)
+/* A module of `count` functions of type () -> () with these locals and instructions. */
+static struct smelt_buf module_with_bodies(uint32_t count, struct smelt_slice body)
 {
-    static const uint8_t opening[] = {0, 'a', 's',  'm', 1, 0, 0, 0, 1,
-                                      4, 1,   0x60, 0,   0, 3, 2, 1, 0};
+    static const uint8_t opening[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0};
     struct smelt_buf wasm = {0};
     struct smelt_buf section = {0};
     append(&wasm, opening, sizeof(opening));
-    append_u32(&section, 1);
-    append_u32(&section, (uint32_t)body.size);
-    append(&section, body.data, body.size);
+    append_u32(&section, count);
+    for (uint32_t i = 0; i < count; i++) {
+        append_u32(&section, 0);
+    }
+    append_part(&wasm, 3, &section);
+    append_u32(&section, count);
+    for (uint32_t i = 0; i < count; i++) {
+        append_u32(&section, (uint32_t)body.size);
+        append(&section, body.data, body.size);
+    }
     append_part(&wasm, 10, &section);
     smelt_buf_deinit(&section);
     return wasm;
+}
+
+static struct smelt_buf module_with_body(struct smelt_slice body)
+{
+    return module_with_bodies(1, body);
 }
 
 /* A name section: of the module, of function 0, and of its local `local_index`. */
@@ -320,6 +331,30 @@ static void test_hole_3_deep_nesting_is_refused(void **state)
                        i < 2 ? "nested blocks of a function" : "bytes of a function body");
         smelt_buf_deinit(&body);
     }
+}
+
+/* Each instruction is a line indented by twice its nesting: 2 MiB would become more C than a tool
+ * may write, although every function is within its limits. */
+static void test_hole_5_indentation_is_limited(void **state)
+{
+    (void)state;
+    enum { LOOPS = 248, OPERATIONS = 261000 };
+    struct smelt_buf body = {0};
+    append(&body, "", 1);
+    for (int i = 0; i < LOOPS; i++) {
+        append(&body, "\x03\x40", 2);
+    }
+    append(&body, "\x41", 2);
+    for (int i = 0; i < OPERATIONS; i++) {
+        append(&body, "\x67", 1); /* i32.clz */
+    }
+    append(&body, "\x1a", 1);
+    for (int i = 0; i <= LOOPS; i++) {
+        append(&body, "\x0b", 1);
+    }
+    assert_refused(module_with_bodies(9, sm_buf_slice(&body)), SMELT_STATUS_MODULE_LIMIT,
+                   "bytes of bodies times their nesting");
+    smelt_buf_deinit(&body);
 }
 
 /* f(x): as many ifs as the policy allows, each taken while x, counted down, is not zero; recursive
@@ -742,6 +777,7 @@ int main(void)
         cmocka_unit_test(test_hole_2_local_index_of_the_name_section),
         cmocka_unit_test(test_hole_3_deep_nesting_is_refused),
         cmocka_unit_test(test_hole_4_many_locals_are_refused),
+        cmocka_unit_test(test_hole_5_indentation_is_limited),
         cmocka_unit_test(test_hole_5_nested_ifs_at_the_limit),
         cmocka_unit_test(test_hole_6_grow_to_65536_pages),
         cmocka_unit_test(test_hole_6_grow_within_a_maximum),
