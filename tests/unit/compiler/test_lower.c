@@ -445,12 +445,10 @@ static void test_one_token_changed(void **state)
     /* " " deletes */
     static const char *const few[] = {" ", "w2c_i0", NULL};
     static const char *const many[] = {
-        " ",    "asm",       "evil",     "w2c_i0", "w2c_f0",   "w2c_f6", "w2c_x0", "0",
-        "1ull", "\"s\"",     "'c'",      "#",      "\\",       "(",      ")",      "*",
-        "&",    "->",        "[",        "]",      ";",        "{",      "}",      ",",
-        "=",    "u32",       "instance", "return", "i64_load", "DIV_U",  "goto",   "struct",
-        "tmp",  "Z_mZ_fuel", "Z_hZ_i1",  "w2c_B0", "//",       "/*",     "*/",     "\n#define x",
-        "%",    "~",         NULL};
+        " ",         "asm",    "evil", "w2c_i0",      "w2c_f6",   "1ull",     "\"s\"", "#",
+        "\\",        "(",      ")",    "*",           "&",        "[",        ";",     "{",
+        "}",         ",",      "=",    "u32",         "instance", "i64_load", "DIV_U", "tmp",
+        "Z_mZ_fuel", "w2c_B0", "/*",   "\n#define x", NULL};
     struct lowered lowered;
     struct tally tally = {0};
     prepare_everything(&lowered);
