@@ -41,14 +41,14 @@ blocks() {
 count=0
 for document in "$source"/README.md "$source"/docs/*.md; do
     name=$(basename "$document" .md)
-    mkdir -p "$scratch/$name/blocks" "$scratch/$name/work"
+    mkdir -p "$scratch/$name/blocks" "$scratch/$name/run"
     blocks "$document" "$scratch/$name/blocks"
-    ln -s "$source/examples" "$source/schedules" "$scratch/$name/work/"
-    ln -s "$build/contracts" "$scratch/$name/work/contracts"
+    ln -s "$source/examples" "$source/schedules" "$scratch/$name/run/"
+    ln -s "$build/contracts" "$scratch/$name/run/contracts"
     for block in "$scratch/$name/blocks"/*.sh; do
         [ -e "$block" ] || continue
         echo "== $name: $(basename "$block")"
-        (cd "$scratch/$name/work" && bash -euo pipefail "$block") >"$block.out" 2>"$block.err" || {
+        (cd "$scratch/$name/run" && bash -euo pipefail "$block") >"$block.out" 2>"$block.err" || {
             cat "$block" "$block.out" "$block.err" >&2
             fail "a block of $document"
         }
