@@ -221,15 +221,12 @@ static void walk_end(struct walk *walk, const struct sm_wasm_instr *instr)
     if (walk->is_live) {
         charge(walk, SM_OP_END);
     }
+    put_op(walk, SM_OP_END);
     if (walk->depth != 0) {
-        put_op(walk, SM_OP_END);
         after_end(walk, frame, instr->offset);
     } else if (walk->is_wrapped) {
-        /* the end of the body's block, then of the function */
-        put_op(walk, SM_OP_END);
+        /* that was the end of the body's block; now of the function */
         put_stack_marker(walk, SM_MARKER_LEAVE);
-        put_op(walk, SM_OP_END);
-    } else {
         put_op(walk, SM_OP_END);
     }
 }
