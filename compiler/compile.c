@@ -8,6 +8,7 @@
  * runs. */
 #include "base/alloc.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/status.h"
 #include "cache/objects.h"
@@ -25,7 +26,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WHERE "compile"
@@ -123,13 +123,6 @@ static struct smelt_slice embedded_abi(void)
 static struct smelt_slice embedded_guest(void)
 {
     return sm_slice(sm_embedded_smelt_guest_h, sm_embedded_smelt_guest_h_size);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
 static void warn(const struct smelt_compiler *compiler, const char *line)
@@ -546,9 +539,9 @@ static enum smelt_status run_stages(struct job *job, size_t last)
                   {stage_clang, &timings->clang},   {stage_publish, &timings->publish}};
     enum smelt_status status = SMELT_STATUS_OK;
     for (size_t i = 0; status == SMELT_STATUS_OK && i <= last; i++) {
-        uint64_t start = now_ns();
+        uint64_t start = sm_clock_ns();
         status = stages[i].run(job);
-        *stages[i].time = now_ns() - start;
+        *stages[i].time = sm_clock_ns() - start;
     }
     return status;
 }
@@ -577,12 +570,19 @@ static enum smelt_status look_up(const struct smelt_compiler *compiler,
     return status;
 }
 
+/* Written only when it says something new: a record costs two fsyncs. */
 static void remember(struct smelt_compiler *compiler, const struct smelt_artefact *artefact)
 {
+    struct smelt_cache *cache = compiler->options.cache;
+    struct smelt_slice key = sm_slice(artefact->key.bytes, SMELT_HASH_BYTES);
+    struct smelt_buf known = {0};
     struct smelt_hash request;
     compute_key(compiler, &artefact->module_hash, NULL, &request);
-    (void)sm_cache_record_put(compiler->options.cache, "artefact", &request,
-                              sm_slice(artefact->key.bytes, SMELT_HASH_BYTES), NULL);
+    if (sm_cache_record_get(cache, "artefact", &request, &known, NULL) != SMELT_STATUS_OK ||
+        !sm_slice_equal(sm_buf_slice(&known), key)) {
+        (void)sm_cache_record_put(cache, "artefact", &request, key, NULL);
+    }
+    smelt_buf_deinit(&known);
 }
 
 static enum smelt_status take_products(struct job *job,

@@ -15,6 +15,7 @@
  * Nothing here knows a profile by name, apart from the default. */
 #include "base/alloc.h"
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/status.h"
 #include "hostabi/profile.h"
@@ -30,7 +31,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WHERE          "engine"
@@ -57,13 +57,6 @@ struct run {
     uint64_t load_ns;
     uint64_t execute_ns;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
 
 static enum smelt_status invalid(struct smelt_error *err, const char *what)
 {
@@ -203,7 +196,7 @@ static enum smelt_status load_contract(struct run *run, const struct smelt_hash 
 {
     struct smelt_engine *engine = run->engine;
     struct smelt_buf stored = {0};
-    uint64_t start = now_ns();
+    uint64_t start = sm_clock_ns();
     enum smelt_status status = SMELT_STATUS_OK;
     *out = sm_resident_find(&engine->resident, hash);
     if (*out == NULL && wasm == NULL) {
@@ -215,7 +208,7 @@ static enum smelt_status load_contract(struct run *run, const struct smelt_hash 
     }
 cleanup:
     smelt_buf_deinit(&stored);
-    run->load_ns += now_ns() - start;
+    run->load_ns += sm_clock_ns() - start;
     return status;
 }
 
@@ -331,10 +324,10 @@ static enum smelt_status execute(struct run *run, const struct smelt_address *ad
                     .depth = 1,
                     .is_static = transaction->is_static},
     };
-    uint64_t start = now_ns();
+    uint64_t start = sm_clock_ns();
     uint64_t loaded = run->load_ns;
     sm_frame_run(&run->frame, run->export_, run->slots, run->fuel_limit);
-    run->execute_ns = now_ns() - start - (run->load_ns - loaded);
+    run->execute_ns = sm_clock_ns() - start - (run->load_ns - loaded);
     if (run->frame.end == SM_FRAME_FAILED) {
         if (err != NULL) {
             *err = run->shared.failure;
@@ -386,9 +379,9 @@ static enum smelt_status settle(const struct run *run, struct smelt_receipt **ou
     receipt->load_ns = run->load_ns;
     receipt->execute_ns = run->execute_ns;
     if (is_kept) {
-        uint64_t start = now_ns();
+        uint64_t start = sm_clock_ns();
         SMELT_TRY(commit(run, &effects, err));
-        receipt->commit_ns = now_ns() - start;
+        receipt->commit_ns = sm_clock_ns() - start;
     }
     *out = receipt;
     receipt = NULL;
