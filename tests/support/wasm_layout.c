@@ -72,6 +72,23 @@ static bool skip_limits(struct smelt_slice *rest)
            (!has_max || wasm_take_u32(rest, &ignored));
 }
 
+bool wasm_take_locals(struct smelt_slice *body)
+{
+    struct smelt_slice rest = *body;
+    uint32_t runs;
+    uint32_t count;
+    if (!wasm_take_u32(&rest, &runs)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < runs; i++) {
+        if (!wasm_take_u32(&rest, &count) || !skip_bytes(&rest, 1)) {
+            return false;
+        }
+    }
+    *body = rest;
+    return true;
+}
+
 /* The external kinds of core 2.0, section 5.5.5. */
 static bool skip_import(struct smelt_slice *rest, bool *is_function)
 {

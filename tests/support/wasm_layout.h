@@ -25,6 +25,8 @@ bool wasm_take_u32(struct smelt_slice *rest, uint32_t *out);
 bool wasm_take_sized(struct smelt_slice *rest, struct smelt_slice *out);
 /* Takes a section. */
 bool wasm_take_section(struct smelt_slice *rest, struct wasm_section *out);
+/* Takes the declarations of locals off the start of a body: what remains are its instructions. */
+bool wasm_take_locals(struct smelt_slice *body);
 
 /* What follows the header; empty when there is no room for one. */
 struct smelt_slice wasm_sections_of(struct smelt_slice module);
