@@ -72,15 +72,15 @@ static struct smelt_slice view(const struct smelt_buf *buf)
 static json_t *artefact_json(const struct smelt_artefact *artefact, const char *path)
 {
     const struct smelt_compile_timings *timings = &artefact->timings;
-    return json_pack("{s:o, s:o, s:o, s:I, s:b, s:{s:o, s:o, s:o, s:o, s:o, s:o}}", "module_hash",
-                     cli_json_hex(artefact->module_hash.bytes, SMELT_HASH_BYTES), "artefact_key",
-                     cli_json_hex(artefact->key.bytes, SMELT_HASH_BYTES), "artefact",
-                     cli_json_text(smelt_slice_from_string(path)), "bytes",
-                     (json_int_t)artefact->size, "cached", artefact->is_cached ? 1 : 0,
-                     "timings_ms", "decode", cli_json_ms(timings->decode), "instrument",
-                     cli_json_ms(timings->instrument), "wasm2c", cli_json_ms(timings->wasm2c),
-                     "lower", cli_json_ms(timings->lower), "clang", cli_json_ms(timings->clang),
-                     "publish", cli_json_ms(timings->publish));
+    return json_pack(
+        "{s:o, s:o, s:o, s:I, s:b, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "module_hash",
+        cli_json_hex(artefact->module_hash.bytes, SMELT_HASH_BYTES), "artefact_key",
+        cli_json_hex(artefact->key.bytes, SMELT_HASH_BYTES), "artefact",
+        cli_json_text(smelt_slice_from_string(path)), "bytes", (json_int_t)artefact->size, "cached",
+        artefact->is_cached ? 1 : 0, "timings_ms", "decode", cli_json_ms(timings->decode),
+        "instrument", cli_json_ms(timings->instrument), "check", cli_json_ms(timings->check),
+        "wasm2c", cli_json_ms(timings->wasm2c), "lower", cli_json_ms(timings->lower), "clang",
+        cli_json_ms(timings->clang), "publish", cli_json_ms(timings->publish));
 }
 
 static void print_timings(const struct cli_output *out, const struct smelt_compile_timings *timings)
@@ -89,9 +89,10 @@ static void print_timings(const struct cli_output *out, const struct smelt_compi
         const char *stage;
         uint64_t ns;
     } stages[] = {
-        {"decode", timings->decode}, {"instrument", timings->instrument},
-        {"wasm2c", timings->wasm2c}, {"lower", timings->lower},
-        {"clang", timings->clang},   {"publish", timings->publish},
+        {"decode", timings->decode},   {"instrument", timings->instrument},
+        {"check", timings->check},     {"wasm2c", timings->wasm2c},
+        {"lower", timings->lower},     {"clang", timings->clang},
+        {"publish", timings->publish},
     };
     char text[512] = "";
     size_t used = 0;

@@ -57,6 +57,7 @@ SMELT_API void smelt_compiler_destroy(struct smelt_compiler *compiler);
 struct smelt_compile_timings {
     uint64_t decode; /* decode, validate and gate */
     uint64_t instrument;
+    uint64_t check; /* proof that the instrumentation is right */
     uint64_t wasm2c;
     uint64_t lower;
     uint64_t clang;   /* compile and link */
