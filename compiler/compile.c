@@ -16,6 +16,7 @@
 #include "compiler/driver/toolchain.h"
 #include "compiler/driver/workdir.h"
 #include "compiler/instrument/check.h"
+#include "compiler/instrument/explain.h"
 #include "compiler/instrument/instrument.h"
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
@@ -297,7 +298,7 @@ static void compute_key(const struct smelt_compiler *compiler, const struct smel
 /* ---- stages ---------------------------------------------------------------------------------- */
 
 struct job {
-    struct smelt_compiler *compiler;
+    const struct smelt_compiler *compiler;
     struct smelt_slice wasm;
     struct smelt_artefact *artefact;
     struct smelt_error *err;
@@ -661,6 +662,22 @@ cleanup:
         (void)close(object.fd);
     }
     sm_cache_unlock(lock);
+    job_deinit(&job);
+    return status;
+}
+
+/* ---- fuel, explained ------------------------------------------------------------------------- */
+
+enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compiler,
+                                              struct smelt_slice wasm, smelt_fuel_visit_fn visit,
+                                              void *context, struct smelt_error *err)
+{
+    struct job job = {.compiler = compiler, .wasm = wasm, .err = err};
+    enum smelt_status status = stage_decode(&job);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_explain_fuel(&job.module, compiler->options.profile, compiler->options.schedule,
+                                 visit, context, err);
+    }
     job_deinit(&job);
     return status;
 }

@@ -452,23 +452,6 @@ static enum smelt_status take_charge(struct checker *c, uint32_t index,
                          "a charge");
 }
 
-static struct sm_schedule_rate dynamic_rate(const struct checker *c, enum sm_wasm_op op)
-{
-    switch ((int)op) {
-    case SM_OP_MEMORY_GROW:
-        return (struct sm_schedule_rate){.per_unit = c->dynamic->memory_grow_page, .unit_bytes = 1};
-    case SM_OP_MEMORY_COPY:
-    case SM_OP_MEMORY_FILL:
-    case SM_OP_MEMORY_INIT:
-        return c->dynamic->bulk_memory;
-    case SM_OP_TABLE_COPY:
-    case SM_OP_TABLE_INIT:
-        return c->dynamic->bulk_table;
-    default:
-        return (struct sm_schedule_rate){0};
-    }
-}
-
 /* per_unit × ceil(operand / unit), in 64 bits: no product or sum of 32-bit operands wraps. */
 static enum smelt_status expect_dynamic_charge(struct checker *c, struct sm_schedule_rate rate)
 {
@@ -563,7 +546,7 @@ static bool is_site(enum sm_wasm_op op)
 static enum smelt_status check_plain(struct checker *c, const struct sm_wasm_instr *instr)
 {
     const struct sm_wasm_op_info *info = &sm_wasm_ops[instr->op];
-    struct sm_schedule_rate rate = dynamic_rate(c, instr->op);
+    struct sm_schedule_rate rate = sm_flow_rate(c->dynamic, instr->op);
     enum smelt_status status = SMELT_STATUS_OK;
     if (is_site(instr->op)) {
         SMELT_TRY(expect_site(c, instr->op, instr->index));

@@ -239,3 +239,20 @@ enum smelt_status sm_flow_read(struct sm_flow *flow, const struct sm_wasm_module
     }
     return status;
 }
+
+struct sm_schedule_rate sm_flow_rate(const struct sm_schedule_dynamic *dynamic, enum sm_wasm_op op)
+{
+    switch ((int)op) {
+    case SM_OP_MEMORY_GROW:
+        return (struct sm_schedule_rate){.per_unit = dynamic->memory_grow_page, .unit_bytes = 1};
+    case SM_OP_MEMORY_COPY:
+    case SM_OP_MEMORY_FILL:
+    case SM_OP_MEMORY_INIT:
+        return dynamic->bulk_memory;
+    case SM_OP_TABLE_COPY:
+    case SM_OP_TABLE_INIT:
+        return dynamic->bulk_table;
+    default:
+        return (struct sm_schedule_rate){.unit_bytes = 1};
+    }
+}

@@ -11,6 +11,7 @@
 #define SM_INSTRUMENT_FLOW_H
 
 #include "compiler/wasm/module.h"
+#include "hostabi/schedule.h"
 
 struct sm_flow_point {
     uint32_t offset; /* of the instruction, from the start of the module */
@@ -49,5 +50,8 @@ enum smelt_status sm_flow_init(struct sm_flow *flow, const struct sm_wasm_module
 enum smelt_status sm_flow_read(struct sm_flow *flow, const struct sm_wasm_module *module,
                                uint32_t func_index, const uint32_t *weights,
                                struct smelt_error *err);
+
+/* The dynamic charge of an instruction; per_unit is 0 when it has none. */
+struct sm_schedule_rate sm_flow_rate(const struct sm_schedule_dynamic *dynamic, enum sm_wasm_op op);
 
 #endif
