@@ -6,7 +6,7 @@
  * Both run in the interpreter, with the same calls; along every path the explained charges must add
  * up to what the instrumented module used.
  *
- *   test_explain <scratch directory> <directory>...
+ *   test_oracle_explain <scratch directory> <directory>...
  *
  * Takes every .wat of the directories, expected outputs excepted. "m" "fuel" is imported by a line
  * put in front of what the text contains, so where the text counts functions by number it becomes
