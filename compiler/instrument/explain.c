@@ -53,14 +53,13 @@ static enum smelt_status make_room(struct explanation *e)
         enum sm_wasm_op op = e->flow.points[i].op;
         extras += op == SM_OP_CALL || sm_flow_rate(e->dynamic, op).per_unit != 0;
     }
-    if (extras > e->extras_room) {
-        e->extras_room = 2 * extras;
+    if (extras >= e->extras_room) {
+        e->extras_room = 2 * extras + 1;
         e->extras = (struct smelt_fuel_extra *)sm_arena_calloc(&e->arena, e->extras_room,
                                                                sizeof(*e->extras));
     }
-    return (e->flow.block_count == 0 || e->blocks != NULL) && (extras == 0 || e->extras != NULL)
-               ? SMELT_STATUS_OK
-               : sm_error_no_memory(e->err, "explain");
+    return e->blocks != NULL && e->extras != NULL ? SMELT_STATUS_OK
+                                                  : sm_error_no_memory(e->err, "explain");
 }
 
 /* The extra of an instruction, if it has one. */

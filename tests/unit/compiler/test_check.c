@@ -17,7 +17,7 @@
 
 #define MODULE_BYTES_MAX ((size_t)1 << 20)
 /* Mutants per kind and module: large modules are sampled. */
-#define MUTANTS_MAX 600u
+#define MUTANTS_MAX 200u
 
 #define KINDS(X)                                                                                   \
     X(CHARGE_RAISED, "charge one higher")                                                          \
