@@ -323,6 +323,8 @@ static enum smelt_status execute(struct run *run, const struct smelt_address *ad
                     .block_timestamp = transaction->block_timestamp,
                     .depth = 1,
                     .is_static = transaction->is_static},
+        .function = run->export_ != NULL ? sm_slice(run->export_->name, run->export_->name_size)
+                                         : (struct smelt_slice){0},
     };
     uint64_t start = sm_clock_ns();
     uint64_t loaded = run->load_ns;
