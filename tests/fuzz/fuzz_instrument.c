@@ -1,7 +1,7 @@
 /* Whatever the gate lets in can be instrumented, and what comes out is a module in our eyes and in
- * wabt's. */
+ * wabt's, and proven to be a right translation. */
 #include "base/arena.h"
-#include "compiler/instrument/instrument.h"
+#include "compiler/instrument/check.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/peer.h"
 
@@ -42,6 +42,16 @@ static void instrument(const struct sm_wasm_module *module, const struct sm_poli
                                              arena, &instrumented, &err);
     FUZZ_CHECK(status == SMELT_STATUS_OK, "%s: %s", smelt_status_name(status), err.message);
     check_instrumented(&instrumented);
+    const struct sm_check_input input = {.module = module,
+                                         .policy = policy,
+                                         .profile = &smelt_profile_engine,
+                                         .schedule = schedule(),
+                                         .instrumented = sm_buf_slice(&instrumented.wasm),
+                                         .lists = &instrumented};
+    status = sm_check(&input, &err);
+    FUZZ_CHECK(status == SMELT_STATUS_OK, "%s: %s, function %lld, at %lld",
+               smelt_status_name(status), err.message, (long long)err.func_index,
+               (long long)err.offset);
     smelt_buf_deinit(&instrumented.wasm);
 }
 
