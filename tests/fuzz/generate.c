@@ -971,7 +971,8 @@ static void put_call_indirect(struct generator *g)
     uint32_t type_index = choose(g, g->type_count);
     uint32_t element = g->table.min != 0 ? choose(g, g->table.min) : 0;
     bool is_wild = is_risky(g);
-    if (!is_wild) { /* the next function in the table, with its type; recursion seldom */
+    bool is_typed = !is_rare(g, 12);
+    if (!is_wild) { /* the next function in the table, mostly with its type; recursion seldom */
         bool is_found = false;
         for (uint32_t i = 0; i < g->table.min && !is_found; i++) {
             uint32_t at = (element + i) % g->table.min;
@@ -979,7 +980,7 @@ static void put_call_indirect(struct generator *g)
             if (func != NO_FUNCTION && (func < g->func_index || is_rare(g, 6))) {
                 is_found = true;
                 element = at;
-                type_index = g->func_types[func];
+                type_index = is_typed ? g->func_types[func] : type_index;
             }
         }
         if (!is_found) {
