@@ -48,6 +48,7 @@ struct tally {
 struct oracle {
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *floats;
     struct smelt_compiler *contracts; /* as deployed: no floats, imports of the profile */
     struct smelt_compiler *others;    /* as lenient as possible */
     bool is_archive;                  /* not every module of it is meant for us */
@@ -373,7 +374,8 @@ static void open_compilers(struct oracle *oracle, const char *scratch, const cha
     lenient.allocate_export = NULL;
     lenient.init_export = NULL;
     options.profile = &lenient;
-    options.floats = SMELT_FLOAT_CANONICAL_NAN;
+    require(smelt_policy_builtin("standard-floats", &oracle->floats, &err), &err);
+    options.policy = oracle->floats;
     options.allows_any_import = true;
     require(smelt_compiler_create(&options, &oracle->others, &err), &err);
 }
@@ -382,6 +384,7 @@ static void close_compilers(struct oracle *oracle)
 {
     smelt_compiler_destroy(oracle->contracts);
     smelt_compiler_destroy(oracle->others);
+    smelt_policy_destroy(oracle->floats);
     smelt_schedule_destroy(oracle->schedule);
     smelt_cache_close(oracle->cache);
 }
