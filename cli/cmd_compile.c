@@ -206,7 +206,7 @@ const struct cli_command cli_command_compile = {
                .accepted = CLI_ACCEPTS(OUTPUT) | CLI_ACCEPTS(EMIT_C) | CLI_ACCEPTS(EMIT_WASM) |
                            CLI_ACCEPTS(EXPLAIN_FUEL) | CLI_ACCEPTS(TIER) |
                            CLI_ACCEPTS(ANY_IMPORTS) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
-                           CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE)},
+                           CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE)},
     .brief = "compile a module into the cache",
     .notes = "FILE is a WebAssembly module, binary or text; - is standard input.\n"
              "The result is a sealed shared object, made once and then found by its key.\n"

@@ -20,6 +20,7 @@
 #include "compiler/instrument/instrument.h"
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
+#include "hostabi/policy.h"
 
 #include <smelt/compiler.h>
 
@@ -105,8 +106,9 @@ struct tool {
 };
 
 struct smelt_compiler {
-    struct smelt_compiler_options options;
-    struct sm_policy policy;
+    struct smelt_compiler_options options; /* with profile and policy filled in */
+    struct smelt_policy *own_policy;       /* NULL when the options brought one */
+    struct sm_policy policy;               /* values of options.policy, and allows_any_import */
     struct smelt_hash profile_digest;
     struct smelt_hash policy_digest;
     struct smelt_hash schedule_digest;
@@ -169,10 +171,8 @@ enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *opt
         return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
                             "a compiler needs a cache and a schedule");
     }
-    if (options->tier != SMELT_TIER_BASELINE ||
-        (unsigned)options->floats > SMELT_FLOAT_CANONICAL_NAN) {
-        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "unknown tier or float policy");
+    if (options->tier != SMELT_TIER_BASELINE) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE, "unknown tier");
     }
     struct smelt_compiler *compiler = (struct smelt_compiler *)sm_calloc(1, sizeof(*compiler));
     if (compiler == NULL) {
@@ -182,12 +182,23 @@ enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *opt
     if (compiler->options.profile == NULL) {
         compiler->options.profile = &smelt_profile_engine;
     }
+    if (compiler->options.policy == NULL) {
+        enum smelt_status status =
+            smelt_policy_builtin(SMELT_POLICY_DEFAULT, &compiler->own_policy, err);
+        if (status != SMELT_STATUS_OK) {
+            sm_free(compiler);
+            return status;
+        }
+        compiler->options.policy = compiler->own_policy;
+    }
     if (pthread_mutex_init(&compiler->lock, NULL) != 0) {
+        smelt_policy_destroy(compiler->own_policy);
         sm_free(compiler);
         return sm_error_no_memory(err, WHERE);
     }
-    sm_policy_init(&compiler->policy, options->floats, options->allows_any_import);
-    sm_policy_digest(&compiler->policy, &compiler->policy_digest);
+    compiler->policy = *sm_policy_values(compiler->options.policy);
+    compiler->policy.allows_any_import = options->allows_any_import;
+    smelt_policy_digest(compiler->options.policy, &compiler->policy_digest);
     smelt_profile_digest(compiler->options.profile, &compiler->profile_digest);
     smelt_schedule_digest(options->schedule, &compiler->schedule_digest);
     *out = compiler;
@@ -201,6 +212,7 @@ void smelt_compiler_destroy(struct smelt_compiler *compiler)
             smelt_buf_deinit(&compiler->tools[i].version);
         }
         (void)pthread_mutex_destroy(&compiler->lock);
+        smelt_policy_destroy(compiler->own_policy);
         sm_free(compiler);
     }
 }
@@ -279,9 +291,10 @@ static void compute_key(const struct smelt_compiler *compiler, const struct smel
                         const struct smelt_hash *fingerprint, struct smelt_hash *out)
 {
     struct sm_digest digest;
-    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v1" : "smelt.request.v1");
+    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v2" : "smelt.request.v2");
     sm_digest_hash(&digest, module_hash);
     sm_digest_hash(&digest, &compiler->policy_digest);
+    sm_digest_u32(&digest, compiler->policy.allows_any_import);
     sm_digest_hash(&digest, &compiler->schedule_digest);
     sm_digest_hash(&digest, &compiler->profile_digest);
     sm_digest_text(&digest, TARGET_TRIPLE " " TARGET_CPU);
@@ -523,7 +536,9 @@ static enum smelt_status stage_publish(struct job *job)
     }
     const struct sm_cache_field fields[] = {
         {"module_hash", hex[0]},
+        {"policy", smelt_policy_name(compiler->options.policy)},
         {"policy_digest", hex[1]},
+        {"imports", compiler->policy.allows_any_import ? "any" : "profile"},
         {"schedule", smelt_schedule_name(compiler->options.schedule)},
         {"schedule_digest", hex[2]},
         {"profile", compiler->options.profile->name},

@@ -15,6 +15,7 @@
 #include <smelt/cache.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
 
@@ -26,17 +27,12 @@ enum smelt_tier {
     SMELT_TIER_BASELINE = 0 /* explicit bounds checks; fuel exact at every trap */
 };
 
-enum smelt_float_policy {
-    SMELT_FLOAT_FORBID = 0,       /* a module with any float type or instruction is refused */
-    SMELT_FLOAT_CANONICAL_NAN = 1 /* every float result that is a NaN becomes the canonical NaN */
-};
-
 struct smelt_compiler_options {
     struct smelt_cache *cache;             /* borrowed, required */
     const struct smelt_schedule *schedule; /* borrowed, required */
     const struct smelt_profile *profile;   /* borrowed; NULL: smelt_profile_engine */
+    const struct smelt_policy *policy;     /* borrowed; NULL: the built-in SMELT_POLICY_DEFAULT */
     enum smelt_tier tier;
-    enum smelt_float_policy floats;
     bool allows_any_import;  /* compile modules for other hosts; the result cannot be deployed */
     const char *clang_path;  /* NULL: $SMELT_CLANG, else the newest supported in $PATH */
     const char *wasm2c_path; /* NULL: $SMELT_WASM2C, else wasm2c in $PATH */

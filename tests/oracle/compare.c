@@ -97,6 +97,7 @@ struct oracle {
     char cache_path[PATH_MAX];
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *floats;
     struct smelt_profile lenient;
     /* per variant: as deployed, with imports of the profile and without floats */
     struct smelt_compiler *contracts[VARIANT_COUNT];
@@ -468,6 +469,7 @@ struct oracle *oracle_open(const struct oracle_options *options)
     require(
         smelt_schedule_builtin(options->schedule, &smelt_profile_engine, &oracle->schedule, &err),
         &err);
+    require(smelt_policy_builtin("standard-floats", &oracle->floats, &err), &err);
     oracle->lenient = smelt_profile_engine;
     oracle->lenient.allocate_export = NULL;
     oracle->lenient.init_export = NULL;
@@ -477,7 +479,7 @@ struct oracle *oracle_open(const struct oracle_options *options)
         compiler.schedule = oracle->schedule;
         require(smelt_compiler_create(&compiler, &oracle->contracts[i], &err), &err);
         compiler.profile = &oracle->lenient;
-        compiler.floats = SMELT_FLOAT_CANONICAL_NAN;
+        compiler.policy = oracle->floats;
         compiler.allows_any_import = true;
         require(smelt_compiler_create(&compiler, &oracle->others[i], &err), &err);
     }
@@ -491,6 +493,7 @@ void oracle_close(struct oracle *oracle)
         smelt_compiler_destroy(oracle->contracts[i]);
         smelt_compiler_destroy(oracle->others[i]);
     }
+    smelt_policy_destroy(oracle->floats);
     smelt_schedule_destroy(oracle->schedule);
     smelt_cache_close(oracle->cache);
     require(sm_fs_remove_tree(oracle->cache_path, &err), &err);

@@ -296,12 +296,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s <scratch directory> <directory>...\n", argv[0]);
         return EXIT_FAILURE;
     }
+    struct smelt_policy *floats = NULL;
     struct smelt_schedule *schedule = make_schedule();
+    require(smelt_policy_builtin("standard-floats", &floats, NULL) == SMELT_STATUS_OK, "policy");
     require(smelt_cache_open(argv[1], &cache, NULL) == SMELT_STATUS_OK, argv[1]);
     const struct smelt_compiler_options options = {.cache = cache,
                                                    .schedule = schedule,
                                                    .profile = &profile,
-                                                   .floats = SMELT_FLOAT_CANONICAL_NAN,
+                                                   .policy = floats,
                                                    .allows_any_import = true};
     require(smelt_compiler_create(&options, &compiler, NULL) == SMELT_STATUS_OK, "compiler");
     for (int i = 2; i < argc; i++) {
@@ -310,6 +312,7 @@ int main(int argc, char **argv)
     printf("modules: %u, left out %u, failed %u; calls: %" PRIu64 ", fuel: %" PRIu64 "\n",
            tally.modules, tally.left_out, tally.failed, tally.calls, tally.fuel);
     smelt_compiler_destroy(compiler);
+    smelt_policy_destroy(floats);
     smelt_schedule_destroy(schedule);
     smelt_cache_close(cache);
     return tally.failed == 0 && tally.calls > 100 ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,7 +1,7 @@
 /* One module on its way to native code without an ABI around it: compiled into a cache, loaded from
  * it, instantiated, ready to be called.
  *
- *     native_compiler_create    compiler, cache and schedule for all modules
+ *     native_compiler_create    compiler, cache, schedule and policy for all modules
  *     native_instance_create    compile, load, instantiate, active segments
  *     native_instance_invoke    an export
  *     native_instance_destroy
@@ -17,6 +17,7 @@ struct native_compiler {
     struct smelt_profile profile;
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *policy;
     struct smelt_compiler *compiler;
 };
 

@@ -89,9 +89,19 @@ run_json 0 compile counter.wasm --schedule unit
 [ "$(field .artefact_key)" != "$key" ] || fail "the schedule is not part of the key"
 run_json 0 compile counter.wasm --schedule "$source_directory/schedules/engine-v1.toml" --profile engine --tier baseline
 expect "key with the schedule's file" "$(field .artefact_key)" "$key"
-run_json 0 compile counter.wasm --floats canonical-nan
-[ "$(field .artefact_key)" != "$key" ] || fail "the float policy is not part of the key"
-run_json 0 compile "$contracts/float.wat" --floats canonical-nan
+run_json 0 compile counter.wasm --policy standard-floats
+[ "$(field .artefact_key)" != "$key" ] || fail "the policy is not part of the key"
+run_json 0 compile counter.wasm --any-imports
+[ "$(field .artefact_key)" != "$key" ] || fail "the imports are not part of the key"
+grep -q '"imports": "any"' "$(field '.artefact | sub("so$"; "meta")')" || fail "imports in the manifest"
+sed 's/^name = .*/name = "renamed"/' "$source_directory/policies/standard.toml" >renamed.toml
+run_json 0 compile counter.wasm --policy renamed.toml
+expect "key with the policy's file" "$(field .artefact_key)" "$key"
+sed 's/^name = .*/name = "mine"/; s/^exports = .*/exports = 100/' renamed.toml >mine.toml
+run_json 0 compile counter.wasm --policy mine.toml
+[ "$(field .artefact_key)" != "$key" ] || fail "the policy's values are not part of the key"
+grep -q '"policy": "mine"' "$(field '.artefact | sub("so$"; "meta")')" || fail "policy in the manifest"
+run_json 0 compile "$contracts/float.wat" --policy standard-floats
 echo '(module (import "a" "b" (func)) (func (export "f") call 0))' >foreign.wat
 run_json 0 compile foreign.wat --any-imports
 

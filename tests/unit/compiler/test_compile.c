@@ -32,6 +32,7 @@ struct world {
     struct smelt_buf module;
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *floats; /* standard-floats */
     struct smelt_compiler_options options;
     unsigned warnings;
 };
@@ -138,6 +139,7 @@ static int setup(void **state)
     plant_all(world);
     assert_int_equal(
         smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &world->schedule, NULL), OK);
+    assert_int_equal(smelt_policy_builtin("standard-floats", &world->floats, NULL), OK);
     world->options = (struct smelt_compiler_options){
         .schedule = world->schedule, .warn = warn, .warn_context = world};
     open_cache(world, "cache");
@@ -157,6 +159,7 @@ static int teardown(void **state)
         free(world->saved[i]);
     }
     smelt_cache_close(world->cache);
+    smelt_policy_destroy(world->floats);
     smelt_schedule_destroy(world->schedule);
     smelt_buf_deinit(&world->module);
     test_directory_remove(world->directory);
@@ -343,7 +346,7 @@ static void test_source_without_tools(void **state)
     smelt_buf_deinit(&stored);
     smelt_compiler_destroy(compiler);
     /* but a request that was never served needs them */
-    world->options.floats = SMELT_FLOAT_CANONICAL_NAN;
+    world->options.policy = world->floats;
     assert_int_equal(smelt_compiler_create(&world->options, &compiler, NULL), OK);
     source = smelt_compiler_source(compiler);
     assert_int_equal(source.open(source.context, &artefact.module_hash,
@@ -509,15 +512,14 @@ static void test_wrong_options(void **state)
 {
     struct world *world = (struct world *)*state;
     struct smelt_compiler *compiler = NULL;
-    struct smelt_compiler_options wrong[4];
-    for (size_t i = 0; i < 4; i++) {
+    struct smelt_compiler_options wrong[3];
+    for (size_t i = 0; i < 3; i++) {
         wrong[i] = world->options;
     }
     wrong[0].cache = NULL;
     wrong[1].schedule = NULL;
     wrong[2].tier = (enum smelt_tier)1;
-    wrong[3].floats = (enum smelt_float_policy)2;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 3; i++) {
         assert_int_equal(smelt_compiler_create(&wrong[i], &compiler, NULL),
                          SMELT_STATUS_INVALID_ARGUMENT);
         assert_null(compiler);
@@ -590,7 +592,7 @@ static void test_ingredients_of_the_key(void **state)
     world->options.schedule = unit;
     keys[count++] = compile_well(world).key;
     world->options = plain;
-    world->options.floats = SMELT_FLOAT_CANONICAL_NAN;
+    world->options.policy = world->floats;
     keys[count++] = compile_well(world).key;
     world->options = plain;
     world->options.allows_any_import = true;
