@@ -79,7 +79,7 @@ static json_t *artefact_json(const struct smelt_artefact *artefact, const char *
                      (json_int_t)artefact->size, "cached", artefact->is_cached ? 1 : 0,
                      "timings_ms", "decode", cli_json_ms(timings->decode), "instrument",
                      cli_json_ms(timings->instrument), "wasm2c", cli_json_ms(timings->wasm2c),
-                     "lower", cli_json_ms(timings->lower), "clang", cli_json_ms(timings->clang),
+                     "lower", cli_json_ms(timings->lower), "cc", cli_json_ms(timings->cc),
                      "publish", cli_json_ms(timings->publish));
 }
 
@@ -91,7 +91,7 @@ static void print_timings(const struct cli_output *out, const struct smelt_compi
     } stages[] = {
         {"decode", timings->decode}, {"instrument", timings->instrument},
         {"wasm2c", timings->wasm2c}, {"lower", timings->lower},
-        {"clang", timings->clang},   {"publish", timings->publish},
+        {"cc", timings->cc},         {"publish", timings->publish},
     };
     char text[512] = "";
     size_t used = 0;
@@ -185,8 +185,9 @@ const struct cli_command cli_command_compile = {
                .arguments_min = 1,
                .arguments_max = 1,
                .accepted = CLI_ACCEPTS(OUTPUT) | CLI_ACCEPTS(EMIT_C) | CLI_ACCEPTS(EMIT_WASM) |
-                           CLI_ACCEPTS(TIER) | CLI_ACCEPTS(ANY_IMPORTS) | CLI_ACCEPTS(PROFILE) |
-                           CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE)},
+                           CLI_ACCEPTS(TIER) | CLI_ACCEPTS(OPTIMISE) | CLI_ACCEPTS(ANY_IMPORTS) |
+                           CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(FLOATS) |
+                           CLI_ACCEPTS(CACHE)},
     .brief = "compile a module into the cache",
     .notes = "FILE is a WebAssembly module, binary or text; - is standard input.\n"
              "The result is a sealed shared object, made once and then found by its key.\n",

@@ -83,6 +83,8 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
     static const enum smelt_float_policy policies[] = {SMELT_FLOAT_FORBID,
                                                        SMELT_FLOAT_CANONICAL_NAN};
     static const enum smelt_tier tiers[] = {SMELT_TIER_BASELINE};
+    static const enum smelt_optimisation optimisations[] = {
+        SMELT_OPTIMISE_BY_SIZE, SMELT_OPTIMISE_NONE, SMELT_OPTIMISE_FULL};
     enum smelt_status status;
     struct smelt_compiler_options compiler;
     char directory[SMELT_PATH_BYTES];
@@ -98,6 +100,7 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
         .schedule = session->schedule,
         .profile = &smelt_profile_engine,
         .tier = tiers[options->values[CLI_OPTION_TIER].number],
+        .optimisation = optimisations[options->values[CLI_OPTION_OPTIMISE].number],
         .floats = policies[options->values[CLI_OPTION_FLOATS].number],
         .allows_any_import = options->values[CLI_OPTION_ANY_IMPORTS].is_given,
         .warn = cli_warn,

@@ -30,7 +30,8 @@ enum smelt_status cli_session_open_schedule(struct cli_session *session,
                                             const struct cli_options *options,
                                             struct smelt_error *err);
 
-/* Cache, schedule and compiler from --cache, --schedule, --tier, --floats and --any-imports. */
+/* Cache, schedule and compiler from --cache, --schedule, --tier, --optimise, --floats and
+ * --any-imports. */
 enum smelt_status cli_session_open_compiler(struct cli_session *session,
                                             const struct cli_options *options,
                                             struct cli_output *out, struct smelt_error *err);

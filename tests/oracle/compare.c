@@ -1,6 +1,7 @@
 /* Runs modules on both sides of the oracle and compares.
  *
- *   test_oracle [--schedule NAME] [--every N] <scratch directory> <file or directory>...
+ *   test_oracle [--schedule NAME] [--every N] [--optimise by-size|none|full] [--cc PATH]
+ *               <scratch directory> <file or directory>...
  *
  * Takes every .wasm and .wat below the paths, expected outputs of other tests excepted. A module is
  * compiled as a deployable contract when it is one, else with floats, any import and no rules for
@@ -9,12 +10,13 @@
  *
  * Each exported function is called with several arguments and ample fuel. For a sample of these
  * calls the limit is then lowered to just above, at and just below what was used, and to points in
- * between. Exit status: 0 equal everywhere, 1 not. */
+ * between. Exit status: 0 equal everywhere, 1 not, 77 without that compiler. */
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/fs.h"
 #include "hostabi/guest/smelt_abi.h"
 #include "tests/oracle/oracle.h"
+#include "tests/support/back_end.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -29,8 +31,9 @@
 #define VECTORS          8u  /* argument vectors per function */
 #define CHEAP_VECTORS    40u /* the same when the first one uses little fuel */
 #define CHEAP_FUEL       100u
-#define SWEPT_VECTORS    2u   /* of them, those tried at many limits */
-#define SWEEP_POINTS     16u  /* limits between 0 and what was used */
+#define SWEPT_VECTORS    2u  /* of them, those tried at many limits */
+#define SWEEP_POINTS     16u /* limits between 0 and what was used */
+#define EXIT_SKIPPED     77
 #define MEMORY_PAGES_MAX 512u /* initial pages: both sides touch all of them in every call */
 
 struct tally {
@@ -356,7 +359,8 @@ static void check_path(struct oracle *oracle, const char *path)
 
 /* ---- main ------------------------------------------------------------------------------------ */
 
-static void open_compilers(struct oracle *oracle, const char *scratch, const char *schedule)
+static void open_compilers(struct oracle *oracle, const char *scratch, const char *schedule,
+                           const struct back_end *back_end)
 {
     char path[PATH_MAX];
     struct smelt_error err = {0};
@@ -366,7 +370,10 @@ static void open_compilers(struct oracle *oracle, const char *scratch, const cha
     require(sm_fs_make_directories(scratch, 0755, &err), &err);
     require(smelt_cache_open(path, &oracle->cache, &err), &err);
     require(smelt_schedule_builtin(schedule, &smelt_profile_engine, &oracle->schedule, &err), &err);
-    struct smelt_compiler_options options = {.cache = oracle->cache, .schedule = oracle->schedule};
+    struct smelt_compiler_options options = {.cache = oracle->cache,
+                                             .schedule = oracle->schedule,
+                                             .optimisation = back_end->optimisation,
+                                             .cc_path = back_end->cc};
     require(smelt_compiler_create(&options, &oracle->contracts, &err), &err);
     static struct smelt_profile lenient;
     lenient = smelt_profile_engine;
@@ -404,6 +411,7 @@ static bool report(const struct tally *tally)
 int main(int argc, char **argv)
 {
     struct oracle oracle = {.every = 1};
+    struct back_end back_end = {0};
     const char *schedule = "engine-v1";
     int at = 1;
     for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
@@ -412,19 +420,22 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[at], "--every") == 0) {
             oracle.is_archive = true;
             oracle.every = (unsigned)strtoul(argv[at + 1], NULL, 10);
-        } else {
+        } else if (!back_end_set(&back_end, argv[at], argv[at + 1])) {
             break;
         }
     }
     if (argc - at < 2 || oracle.every == 0) {
         fprintf(stderr,
-                "usage: %s [--schedule NAME] [--every N] <scratch directory> <file or "
-                "directory>...\n",
+                "usage: %s [--schedule NAME] [--every N] [--optimise by-size|none|full] "
+                "[--cc PATH] <scratch directory> <file or directory>...\n",
                 argv[0]);
         return EXIT_FAILURE;
     }
+    if (!back_end_is_there(&back_end)) {
+        return EXIT_SKIPPED;
+    }
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* what was found before a time-out counts */
-    open_compilers(&oracle, argv[at], schedule);
+    open_compilers(&oracle, argv[at], schedule, &back_end);
     for (int i = at + 1; i < argc; i++) {
         check_path(&oracle, argv[i]);
     }
