@@ -42,12 +42,14 @@
 
 #define TOOL_CPU_SECONDS  600u
 #define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
-#define EXTRA_STACK_BYTES 16384u /* entry and import wrappers have frames of their own */
+/* What the runtime's services put on top, and the red zone of a leaf. */
+#define EXTRA_STACK_BYTES 16384u
 
 #if defined(__x86_64__)
-#define TARGET_TRIPLE      "x86_64-unknown-linux-gnu"
-#define TARGET_CPU         "-march=x86-64-v2"
-#define TARGET_CLANG_FLAGS "-fcf-protection=none"
+#define TARGET_TRIPLE "x86_64-unknown-linux-gnu"
+#define TARGET_CPU    "-march=x86-64-v2"
+/* Arguments that are pushed are in no account of frames: they get their place in the frame. */
+#define TARGET_CLANG_FLAGS "-mllvm", "-no-x86-call-frame-opt"
 #define TARGET_GCC_FLAGS                                                                           \
     "-maccumulate-outgoing-args", "-minline-all-stringops", "-fcf-protection=none"
 #elif defined(__aarch64__)
@@ -442,9 +444,10 @@ static enum smelt_status stage_lower(struct job *job)
 struct frames {
     const struct sm_instrumented *instrumented;
     const struct sm_wasm_module *module;
-    uint64_t bytes; /* native stack for the whole logical limit, so far */
-    uint64_t extra; /* largest frame of one without: entries and imports */
-    bool has_other; /* a function that the lowering pass did not write */
+    uint64_t bytes;   /* native stack for the whole logical limit, so far */
+    uint64_t largest; /* frame of a function with a weight */
+    uint64_t extra;   /* largest frame of one without: entries and imports */
+    bool has_other;   /* a function that the lowering pass did not write */
 };
 
 /* Every chain of frames holds at most SM_STACK_LIMIT of weight, so the worst function at the limit
@@ -462,11 +465,15 @@ static void visit_frame(void *context, const char *name, uint64_t bytes)
         uint64_t weight = frames->instrumented->stack[index].weight;
         uint64_t needed = (bytes * SM_STACK_LIMIT + weight - 1) / weight;
         frames->bytes = needed > frames->bytes ? needed : frames->bytes;
+        frames->largest = bytes > frames->largest ? bytes : frames->largest;
     } else if (bytes > frames->extra) {
         frames->extra = bytes;
     }
 }
 
+/* On top of what the limit admits: the frame of the function that finds no room any more, since it
+ * looks when it is there already; and for each invocation an entry and, on the way out, an import,
+ * which is two functions when it is called through the table. */
 static enum smelt_status measure_stack(struct job *job, uint64_t *out)
 {
     bool is_gcc = job->compiler->cc_family == SM_CC_GCC;
@@ -482,7 +489,7 @@ static enum smelt_status measure_stack(struct job *job, uint64_t *out)
                               "the compiled object has functions that its source has not");
         goto cleanup;
     }
-    *out = frames.bytes + 2 * frames.extra + EXTRA_STACK_BYTES;
+    *out = frames.bytes + frames.largest + SM_NESTING_MAX * 3 * frames.extra + EXTRA_STACK_BYTES;
 cleanup:
     smelt_buf_deinit(&account);
     return status;

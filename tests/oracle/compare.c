@@ -134,14 +134,6 @@ struct subject {
     struct native *native;
 };
 
-static bool is_equal(const struct oracle_outcome *a, const struct oracle_outcome *b)
-{
-    return a->end == b->end && a->trap == b->trap && a->fuel_used == b->fuel_used &&
-           memcmp(a->results, b->results, sizeof(a->results)) == 0 &&
-           a->trace.count == b->trace.count && a->trace.sum == b->trace.sum &&
-           a->memory_size == b->memory_size && sm_hash_equal(&a->memory_digest, &b->memory_digest);
-}
-
 static void print_outcome(const char *side, const struct oracle_outcome *outcome,
                           uint32_t result_count)
 {
@@ -186,7 +178,7 @@ static bool compare_call(struct oracle *oracle, const struct subject *subject,
     tally->returned += expected->end == ORACLE_RETURNED;
     tally->out_of_fuel += expected->end == ORACLE_OUT_OF_FUEL;
     tally->traps[expected->trap]++;
-    if (!is_equal(expected, &actual)) {
+    if (!oracle_outcome_equal(expected, &actual)) {
         print_difference(subject, call, expected, &actual);
         return false;
     }
