@@ -91,6 +91,9 @@ enum smelt_status sm_toolchain_find(enum sm_tool tool, const char *given, char *
     const struct tool_row *row = &tools[tool];
     const char *chosen = sm_toolchain_wanted(tool, given);
     out[0] = '\0';
+    if (chosen != NULL && strchr(chosen, '/') == NULL && search_path(chosen, out)) {
+        return SMELT_STATUS_OK;
+    }
     if (chosen != NULL) {
         enum smelt_status status = absolute(chosen, out, err);
         if (status != SMELT_STATUS_OK || is_executable(out)) {

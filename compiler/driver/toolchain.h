@@ -13,15 +13,15 @@ enum sm_tool { SM_TOOL_WASM2C, SM_TOOL_CC, SM_TOOL_LINKER, SM_TOOL_WAT2WASM, SM_
  * different files. */
 enum sm_cc_family { SM_CC_CLANG, SM_CC_GCC };
 
-/* Absolute path of a tool: `given`, else its environment variable, else the first of its names in
- * $PATH, newest supported version first; of C compilers only clang is looked for. The linker is the
- * ld.lld beside `cc_path`. TOOL_MISSING says what was looked for and which package has it. */
+/* Absolute path of a tool: `given`, else its environment variable (either is a path, or a name that
+ * is looked for in $PATH first), else the first of its names in $PATH, newest supported version
+ * first; of C compilers, only clang is looked for. The linker is the ld.lld beside `cc_path`.
+ * TOOL_MISSING says what was looked for and which package has it. */
 enum smelt_status sm_toolchain_find(enum sm_tool tool, const char *given, char *out,
                                     struct smelt_error *err);
 enum smelt_status sm_toolchain_find_linker(const char *cc_path, char *out, struct smelt_error *err);
 
-/* The name that was asked for: `given`, else the environment variable's value; NULL: any will do.
- */
+/* What was asked for: `given`, else the environment variable's value; NULL: any will do. */
 const char *sm_toolchain_wanted(enum sm_tool tool, const char *given);
 
 /* Digest of the executable's identity on this machine (real path, device, inode, size, times): when

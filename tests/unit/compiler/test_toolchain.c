@@ -136,6 +136,8 @@ static void test_gcc_only_by_name(void **state)
     assert_missing(SM_TOOL_CC, NULL, "clang not found in $PATH");
     assert_null(sm_toolchain_wanted(SM_TOOL_CC, NULL));
     assert_found(world, SM_TOOL_CC, gcc, "a/gcc");
+    assert_found(world, SM_TOOL_CC, "gcc-12", "a/gcc-12");
+    assert_missing(SM_TOOL_CC, "gcc-13", "gcc-13 is not an executable file");
     assert_string_equal(sm_toolchain_wanted(SM_TOOL_CC, gcc), gcc);
     assert_int_equal(setenv("SMELT_CC", gcc, 1), 0);
     assert_found(world, SM_TOOL_CC, NULL, "a/gcc");
