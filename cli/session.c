@@ -124,6 +124,8 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
                                             struct cli_output *out, struct smelt_error *err)
 {
     static const enum smelt_tier tiers[] = {SMELT_TIER_BASELINE};
+    static const enum smelt_optimisation optimisations[] = {
+        SMELT_OPTIMISE_BY_SIZE, SMELT_OPTIMISE_NONE, SMELT_OPTIMISE_FULL};
     enum smelt_status status;
     struct smelt_compiler_options compiler;
     char directory[SMELT_PATH_BYTES];
@@ -140,6 +142,7 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
         .profile = &smelt_profile_engine,
         .policy = session->policy,
         .tier = tiers[options->values[CLI_OPTION_TIER].number],
+        .optimisation = optimisations[options->values[CLI_OPTION_OPTIMISE].number],
         .allows_any_import = options->values[CLI_OPTION_ANY_IMPORTS].is_given,
         .warn = cli_warn,
         .warn_context = out,

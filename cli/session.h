@@ -38,7 +38,7 @@ enum smelt_status cli_session_open_recorded(struct cli_session *session,
                                             struct smelt_buf *profile_name,
                                             struct smelt_error *err);
 
-/* Cache, schedule, policy and compiler from --cache, --schedule, --policy, --tier and
+/* Cache, schedule, policy and compiler from --cache, --schedule, --policy, --tier, --optimise and
  * --any-imports. Where --schedule or --policy is not given, what the open store records, else the
  * default. */
 enum smelt_status cli_session_open_compiler(struct cli_session *session,

@@ -44,7 +44,11 @@ static void open_oracle(bool has_every_row)
                                            .cheap_vectors = 6,
                                            .swept_vectors = 1,
                                            .sweep_points = 6,
-                                           .has_every_row = has_every_row};
+                                           .has_every_row = has_every_row,
+                                           .back_ends = {{.optimisation = SMELT_OPTIMISE_BY_SIZE},
+                                                         {.optimisation = SMELT_OPTIMISE_NONE},
+                                                         {.optimisation = SMELT_OPTIMISE_FULL}},
+                                           .back_end_count = 3};
     const char *parent = getenv("TMPDIR");
     struct smelt_error err = {0};
     require(sm_fs_path(scratch, sizeof(scratch), &err, "%s/fuzz_oracle.XXXXXX",

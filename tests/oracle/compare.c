@@ -1,7 +1,7 @@
 /* One interpreter run per side and call; every difference is printed with what reproduces it.
  *
- * Artefacts come in variants, which differ in how the C was compiled and in nothing that a contract
- * could observe: one row of `variants` each. */
+ * Each back end makes an artefact of its own; they differ in how the C was compiled and in nothing
+ * that a contract could observe. */
 #include "tests/oracle/compare.h"
 
 #include "base/alloc.h"
@@ -19,14 +19,6 @@
 
 #define CHEAP_FUEL       100u
 #define MEMORY_PAGES_MAX 512u /* initial pages: every side touches all of them in every call */
-
-static const struct variant {
-    const char *name;
-    struct smelt_compiler_options options; /* what differs from the default */
-} variants[] = {
-    {"default", {0}},
-};
-#define VARIANT_COUNT (sizeof(variants) / sizeof(variants[0]))
 
 /* ---- coverage -------------------------------------------------------------------------------- */
 
@@ -99,9 +91,9 @@ struct oracle {
     struct smelt_schedule *schedule;
     struct smelt_policy *floats;
     struct smelt_profile lenient;
-    /* per variant: as deployed, with imports of the profile and without floats */
-    struct smelt_compiler *contracts[VARIANT_COUNT];
-    struct smelt_compiler *others[VARIANT_COUNT]; /* as lenient as possible */
+    /* per back end: as deployed, with imports of the profile and without floats */
+    struct smelt_compiler *contracts[ORACLE_BACK_ENDS_MAX];
+    struct smelt_compiler *others[ORACLE_BACK_ENDS_MAX]; /* as lenient as possible */
     struct tally tally;
     struct coverage coverage;
 };
@@ -180,21 +172,24 @@ struct subject {
     const char *name;
     struct interpreter *marked;
     struct interpreter *counted;
-    struct native *natives[VARIANT_COUNT];
+    struct native *natives[ORACLE_BACK_ENDS_MAX];
 };
 
-/* Exports, imports and limits are the same in every variant. */
+/* Exports, imports and limits are the same with every back end. */
 static const struct sm_descriptor *descriptor_of(const struct subject *subject)
 {
     return native_descriptor(subject->natives[0]);
 }
 
-static bool is_equal(const struct oracle_outcome *a, const struct oracle_outcome *b)
+/* How a side of a native back end is called in messages. */
+static void name_back_end(const struct back_end *back_end, char *out, size_t out_size)
 {
-    return a->end == b->end && a->trap == b->trap && a->fuel_used == b->fuel_used &&
-           memcmp(a->results, b->results, sizeof(a->results)) == 0 &&
-           a->trace.count == b->trace.count && a->trace.sum == b->trace.sum &&
-           a->memory_size == b->memory_size && sm_hash_equal(&a->memory_digest, &b->memory_digest);
+    static const char *const words[] = {[SMELT_OPTIMISE_BY_SIZE] = "by size",
+                                        [SMELT_OPTIMISE_NONE] = "-O0",
+                                        [SMELT_OPTIMISE_FULL] = "-O2"};
+    (void)snprintf(out, out_size, "native (%s, %s)",
+                   back_end->cc != NULL ? back_end->cc : "default compiler",
+                   words[back_end->optimisation]);
 }
 
 static void print_outcome(const char *side, const struct oracle_outcome *outcome,
@@ -238,11 +233,13 @@ static bool compare_call(struct oracle *oracle, const struct subject *subject,
     tally->returned += expected->end == ORACLE_RETURNED;
     tally->out_of_fuel += expected->end == ORACLE_OUT_OF_FUEL;
     tally->traps[expected->trap]++;
-    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
         struct oracle_outcome actual;
+        char side[PATH_MAX];
         native_run(subject->natives[i], call, &actual);
-        if (!is_equal(expected, &actual)) {
-            print_difference(subject, call, expected, variants[i].name, &actual);
+        if (!oracle_outcome_equal(expected, &actual)) {
+            name_back_end(&oracle->options.back_ends[i], side, sizeof(side));
+            print_difference(subject, call, expected, side, &actual);
             return false;
         }
     }
@@ -259,7 +256,7 @@ static bool compare_count(struct oracle *oracle, const struct subject *subject,
     }
     interpreter_run(subject->counted, call, &counted);
     oracle->tally.counted++;
-    if (!is_equal(expected, &counted)) {
+    if (!oracle_outcome_equal(expected, &counted)) {
         print_difference(subject, call, expected, "counted", &counted);
         return false;
     }
@@ -364,14 +361,14 @@ static bool is_refusal(enum smelt_status status)
     return status >= 200 && status < 300;
 }
 
-/* All variants; those that were opened stay open on failure. */
+/* All back ends; those that were opened stay open on failure. */
 static enum smelt_status open_natives(struct oracle *oracle,
                                       struct smelt_compiler *const *compilers,
                                       struct smelt_slice wasm, struct subject *subject,
                                       struct smelt_buf *instrumented, struct smelt_error *err)
 {
     const struct smelt_compile_products products = {.instrumented_wasm = instrumented};
-    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
         struct smelt_artefact artefact;
         enum smelt_status status =
             smelt_compile(compilers[i], wasm, i == 0 ? &products : NULL, &artefact, err);
@@ -442,7 +439,7 @@ bool oracle_check(struct oracle *oracle, const char *name, struct smelt_slice wa
         is_good = compare_subject(oracle, &subject, wasm, sm_buf_slice(&instrumented));
     }
     tally->failed += !is_good;
-    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
         native_close(subject.natives[i]);
     }
     smelt_buf_deinit(&instrumented);
@@ -473,10 +470,12 @@ struct oracle *oracle_open(const struct oracle_options *options)
     oracle->lenient = smelt_profile_engine;
     oracle->lenient.allocate_export = NULL;
     oracle->lenient.init_export = NULL;
-    for (size_t i = 0; i < VARIANT_COUNT; i++) {
-        struct smelt_compiler_options compiler = variants[i].options;
-        compiler.cache = oracle->cache;
-        compiler.schedule = oracle->schedule;
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
+        const struct back_end *back_end = &options->back_ends[i];
+        struct smelt_compiler_options compiler = {.cache = oracle->cache,
+                                                  .schedule = oracle->schedule,
+                                                  .optimisation = back_end->optimisation,
+                                                  .cc_path = back_end->cc};
         require(smelt_compiler_create(&compiler, &oracle->contracts[i], &err), &err);
         compiler.profile = &oracle->lenient;
         compiler.policy = oracle->floats;
@@ -489,7 +488,7 @@ struct oracle *oracle_open(const struct oracle_options *options)
 void oracle_close(struct oracle *oracle)
 {
     struct smelt_error err = {0};
-    for (size_t i = 0; i < VARIANT_COUNT; i++) {
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
         smelt_compiler_destroy(oracle->contracts[i]);
         smelt_compiler_destroy(oracle->others[i]);
     }

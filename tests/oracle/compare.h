@@ -14,6 +14,9 @@
 #define SM_TESTS_COMPARE_H
 
 #include "tests/oracle/oracle.h"
+#include "tests/support/back_end.h"
+
+#define ORACLE_BACK_ENDS_MAX 8
 
 struct oracle_options {
     const char *scratch;    /* directory for a cache, which is removed at open and close */
@@ -25,6 +28,8 @@ struct oracle_options {
     uint32_t sweep_points;  /* limits between 0 and what was used */
     bool is_archive;        /* not every module is meant for us: refusals are only counted */
     bool has_every_row; /* every row of the coverage table must be covered, or the report fails */
+    struct back_end back_ends[ORACLE_BACK_ENDS_MAX]; /* each makes a native side */
+    size_t back_end_count;
 };
 
 struct oracle;

@@ -1,11 +1,13 @@
 /* Runs the modules in files on all sides of the oracle and compares: see compare.h.
  *
- *   test_oracle [--schedule NAME] [--every N] [--covers] <scratch directory> <file or directory>...
+ *   test_oracle [--schedule NAME] [--every N] [--covers] [BACK END [--and BACK END]...]
+ *               <scratch directory> <file or directory>...
  *
  * Takes every .wasm and .wat below the paths, expected outputs of other tests excepted. --every is
  * for archives: modules whose hash divides by N, and refusals are only counted. --covers: every
- * trap and dynamic charge must have been met at the limit, one below and one above. Exit status: 0
- * equal everywhere, 1 not. */
+ * trap and dynamic charge must have been met at the limit, one below and one above. Back ends are
+ * told as in tests/support/back_end.h. Exit status: 0 equal everywhere, 1 not, 77 when none of the
+ * compilers is there. */
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/fs.h"
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define EXIT_SKIPPED     77
 #define MODULE_BYTES_MAX ((size_t)16 << 20)
 
 struct runner {
@@ -96,10 +99,22 @@ static void check_path(struct runner *runner, const char *path)
 static int usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--schedule NAME] [--every N] [--covers] <scratch directory> <file or "
-            "directory>...\n",
+            "usage: %s [--schedule NAME] [--every N] [--covers] [[--optimise by-size|none|full] "
+            "[--cc PATH] [--and ...]] <scratch directory> <file or directory>...\n",
             program);
     return EXIT_FAILURE;
+}
+
+/* Leaves out the back ends whose compiler is missing. */
+static void keep_present(struct oracle_options *options)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < options->back_end_count; i++) {
+        if (back_end_is_there(&options->back_ends[i])) {
+            options->back_ends[count++] = options->back_ends[i];
+        }
+    }
+    options->back_end_count = count;
 }
 
 int main(int argc, char **argv)
@@ -109,7 +124,8 @@ int main(int argc, char **argv)
                                      .vectors = 8,
                                      .cheap_vectors = 40,
                                      .swept_vectors = 2,
-                                     .sweep_points = 16};
+                                     .sweep_points = 16,
+                                     .back_end_count = 1};
     struct runner runner = {.every = 1};
     int at = 1;
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
@@ -120,12 +136,22 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[at], "--every") == 0 && at + 1 < argc) {
             options.is_archive = true;
             runner.every = (unsigned)strtoul(argv[++at], NULL, 10);
+        } else if (strcmp(argv[at], "--and") == 0 &&
+                   options.back_end_count < ORACLE_BACK_ENDS_MAX) {
+            options.back_end_count++;
+        } else if (at + 1 < argc && back_end_set(&options.back_ends[options.back_end_count - 1],
+                                                 argv[at], argv[at + 1])) {
+            at++;
         } else {
             return usage(argv[0]);
         }
     }
     if (argc - at < 2 || runner.every == 0) {
         return usage(argv[0]);
+    }
+    keep_present(&options);
+    if (options.back_end_count == 0) {
+        return EXIT_SKIPPED;
     }
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* what was found before a time-out counts */
     options.scratch = argv[at];

@@ -9,12 +9,17 @@
 
 #define FUEL UINT64_C(100000000000) /* some minutes: an endless loop does not hang the test */
 
-enum smelt_status native_compiler_create(const char *cache_directory, struct native_compiler *out,
-                                         struct smelt_error *err)
+enum smelt_status native_compiler_create(const char *cache_directory,
+                                         const struct back_end *back_end,
+                                         struct native_compiler *out, struct smelt_error *err)
 {
     /* the suite's modules know no ABI: no export is special */
     out->profile = (struct smelt_profile){.name = "spectest", .version = 1, .call_depth_max = 1};
     struct smelt_compiler_options options = {.profile = &out->profile, .allows_any_import = true};
+    if (back_end != NULL) {
+        options.optimisation = back_end->optimisation;
+        options.cc_path = back_end->cc;
+    }
     enum smelt_status status = smelt_cache_open(cache_directory, &out->cache, err);
     if (status == SMELT_STATUS_OK) {
         /* only its weights of instructions are used, which have no profile */

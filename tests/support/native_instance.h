@@ -10,6 +10,7 @@
 #define SM_TESTS_NATIVE_INSTANCE_H
 
 #include "runtime/exec/exec.h"
+#include "tests/support/back_end.h"
 
 #include <smelt/compiler.h>
 
@@ -21,8 +22,10 @@ struct native_compiler {
     struct smelt_compiler *compiler;
 };
 
-enum smelt_status native_compiler_create(const char *cache_directory, struct native_compiler *out,
-                                         struct smelt_error *err);
+/* `back_end` NULL: the default. */
+enum smelt_status native_compiler_create(const char *cache_directory,
+                                         const struct back_end *back_end,
+                                         struct native_compiler *out, struct smelt_error *err);
 void native_compiler_destroy(struct native_compiler *native);
 
 struct native_instance {

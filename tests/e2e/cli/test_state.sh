@@ -80,7 +80,7 @@ exec cat "$scratch/gate" >&2
 EOS
 chmod +x slow
 before=$(dump)
-SMELT_CLANG=$scratch/slow "$smelt" deploy "$contracts/probe.wat" --state "$state" >slow.out 2>&1 &
+SMELT_CC=$scratch/slow "$smelt" deploy "$contracts/probe.wat" --state "$state" >slow.out 2>&1 &
 slow=$!
 for _ in $(seq 100); do
     [ ! -e started ] || break

@@ -47,7 +47,7 @@ static struct built build(const char *source, const char *compiler, const char *
     char clang[SM_TOOL_PATH_BYTES];
     char lld[SM_TOOL_PATH_BYTES];
     char words[512];
-    assert_int_equal(sm_toolchain_find(SM_TOOL_CLANG, NULL, clang, NULL), SMELT_STATUS_OK);
+    assert_int_equal(sm_toolchain_find(SM_TOOL_CC, NULL, clang, NULL), SMELT_STATUS_OK);
     assert_int_equal(sm_toolchain_find_linker(clang, lld, NULL), SMELT_STATUS_OK);
     assert_int_equal(sm_workdir_create(&workdir, NULL), SMELT_STATUS_OK);
     assert_int_equal(sm_workdir_write(&workdir, "a.c", smelt_slice_from_string(source), NULL),
