@@ -6,6 +6,8 @@
  *
  * The key names everything that decides the bytes of the artefact; when it is in the cache no stage
  * runs. */
+#include "compiler/compile.h"
+
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -16,6 +18,7 @@
 #include "compiler/driver/process.h"
 #include "compiler/driver/toolchain.h"
 #include "compiler/driver/workdir.h"
+#include "compiler/instrument/cost.h"
 #include "compiler/instrument/instrument.h"
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
@@ -32,15 +35,19 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 3u
+#define SM_CODEGEN_VERSION 4u
 
 /* Modules with more code, or whose functions cost more (lower.h), are compiled without optimisation
  * as a whole, as single costly functions always are (SM_LOWER_UNOPTIMISED_COST). */
-#define UNOPTIMISED_CODE_BYTES  32768u /* of the code section */
-#define UNOPTIMISED_MODULE_COST 131072u
+#define UNOPTIMISED_CODE_BYTES   32768u /* of the code section */
+#define UNOPTIMISED_MODULE_COST  131072u
+#define UNOPTIMISED_COMPILE_COST 450000u /* cost.h */
 
-#define TOOL_CPU_SECONDS  600u
-#define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
+/* Backstops, several times what a module that passes the gate can need (scripts/bombs): reaching
+ * one is a failure of this machine, not of the module. */
+#define TOOL_CPU_SECONDS  60u
+#define TOOL_MEMORY_BYTES (UINT64_C(2) << 30)
+#define OBJECT_NAME_BYTES 24
 #define EXTRA_STACK_BYTES 16384u /* entry and import wrappers have frames of their own */
 
 #if defined(__x86_64__)
@@ -307,6 +314,7 @@ struct job {
     struct sm_workdir workdir;
     struct smelt_buf translated; /* by wasm2c */
     struct smelt_buf lowered;
+    uint32_t unit_count; /* translation units of it */
     struct smelt_buf shared_object;
 };
 
@@ -416,40 +424,58 @@ static void visit_frame(void *context, const char *name, uint64_t bytes)
     }
 }
 
+static const char *object_name(uint32_t unit, char out[OBJECT_NAME_BYTES])
+{
+    (void)snprintf(out, OBJECT_NAME_BYTES, "unit%u.o", unit);
+    return out;
+}
+
 static enum smelt_status measure_stack(struct job *job, uint64_t *out)
 {
-    struct smelt_buf object = {0};
     struct frames frames = {.instrumented = &job->instrumented, .module = &job->module};
     enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(sm_workdir_read(&job->workdir, "module.o", &object, job->err));
-    SMELT_TRY(sm_elf_read_frames(sm_buf_slice(&object), visit_frame, &frames, job->err));
+    for (uint32_t i = 0; status == SMELT_STATUS_OK && i < job->unit_count; i++) {
+        struct smelt_buf object = {0};
+        char name[OBJECT_NAME_BYTES];
+        status = sm_workdir_read(&job->workdir, object_name(i, name), &object, job->err);
+        if (status == SMELT_STATUS_OK) {
+            status = sm_elf_read_frames(sm_buf_slice(&object), visit_frame, &frames, job->err);
+        }
+        smelt_buf_deinit(&object);
+    }
     *out = frames.bytes + 2 * frames.extra + EXTRA_STACK_BYTES;
-cleanup:
-    smelt_buf_deinit(&object);
     return status;
 }
 
-static bool is_costly(const struct sm_wasm_module *module)
+bool sm_compile_optimises(const struct sm_wasm_module *module)
 {
     uint64_t cost = 0;
     for (uint32_t i = 0; i < module->func_count; i++) {
         cost += sm_lower_cost(module, i);
     }
-    return module->code_size > UNOPTIMISED_CODE_BYTES || cost > UNOPTIMISED_MODULE_COST;
+    return module->code_size <= UNOPTIMISED_CODE_BYTES && cost <= UNOPTIMISED_MODULE_COST &&
+           sm_cost_of_module(module) <= UNOPTIMISED_COMPILE_COST;
 }
 
-static enum smelt_status run_clang(struct job *job)
+/* One unit after the other; they do not depend on each other. */
+static enum smelt_status run_clang(struct job *job, uint32_t unit)
 {
+    char number[32];
+    char object[OBJECT_NAME_BYTES];
     const char *argv[COUNT_OF(clang_flags) + 8] = {"clang"};
     size_t count = 1;
     for (size_t i = 0; i < COUNT_OF(clang_flags); i++) {
         argv[count++] = clang_flags[i];
     }
-    argv[count++] = is_costly(&job->module) ? "-O0" : "-O1";
+    if (job->unit_count > 1) {
+        (void)snprintf(number, sizeof(number), "-DUNIT=%u", unit);
+        argv[count++] = number;
+    }
+    argv[count++] = sm_compile_optimises(&job->module) ? "-O1" : "-O0";
     argv[count++] = "-c";
     argv[count++] = "module.c";
     argv[count++] = "-o";
-    argv[count++] = "module.o";
+    argv[count++] = object_name(unit, object);
     argv[count] = NULL;
     return run_tool(job, SM_TOOL_CLANG, "clang", argv);
 }
@@ -457,15 +483,24 @@ static enum smelt_status run_clang(struct job *job)
 static enum smelt_status run_linker(struct job *job, uint64_t stack_bytes)
 {
     char stack_symbol[64];
-    const char *argv[COUNT_OF(linker_flags) + 8] = {"ld.lld"};
-    size_t count = 1;
+    const char **argv = (const char **)sm_arena_calloc(
+        &job->arena, COUNT_OF(linker_flags) + job->unit_count + 5, sizeof(*argv));
+    char(*objects)[OBJECT_NAME_BYTES] =
+        (char(*)[OBJECT_NAME_BYTES])sm_arena_calloc(&job->arena, job->unit_count, sizeof(*objects));
+    size_t count = 0;
+    if (argv == NULL || objects == NULL) {
+        return sm_error_no_memory(job->err, WHERE);
+    }
     (void)snprintf(stack_symbol, sizeof(stack_symbol), "--defsym=smelt_stack_bytes=0x%" PRIx64,
                    stack_bytes);
+    argv[count++] = "ld.lld";
     for (size_t i = 0; i < COUNT_OF(linker_flags); i++) {
         argv[count++] = linker_flags[i];
     }
     argv[count++] = stack_symbol;
-    argv[count++] = "module.o";
+    for (uint32_t i = 0; i < job->unit_count; i++) {
+        argv[count++] = object_name(i, objects[i]);
+    }
     argv[count++] = "-o";
     argv[count++] = "module.so";
     argv[count] = NULL;
@@ -479,7 +514,10 @@ static enum smelt_status stage_clang(struct job *job)
     SMELT_TRY(sm_workdir_write(&job->workdir, "module.c", sm_buf_slice(&job->lowered), job->err));
     SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_abi.h", embedded_abi(), job->err));
     SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_guest.h", embedded_guest(), job->err));
-    SMELT_TRY(run_clang(job));
+    job->unit_count = sm_lower_unit_count(&job->module);
+    for (uint32_t i = 0; i < job->unit_count; i++) {
+        SMELT_TRY(run_clang(job, i));
+    }
     SMELT_TRY(measure_stack(job, &stack_bytes));
     SMELT_TRY(run_linker(job, stack_bytes));
     SMELT_TRY(sm_workdir_read(&job->workdir, "module.so", &job->shared_object, job->err));

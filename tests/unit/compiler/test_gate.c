@@ -95,6 +95,15 @@ static const struct limit_row {
     /* 5 bytes nested 2 deep, and 2 bytes 1 deep */
     {"nested bytes", LIMIT_ROW(nested_bytes), "(module (func (block nop)) (func nop))", 12,
      "bytes of bodies times their nesting: 12, the policy's limit is 11", "code", -1},
+    /* function 140, local 6, at most four slots of the stack 24, local.get 4, drop 1, end 4 */
+    {"cost of a function", LIMIT_ROW(function_cost),
+     "(module (func) (func (local i32) local.get 0 drop))", 179,
+     "cost of compiling a function: 179, the policy's limit is 178", "code", 1},
+    /* module 100000, types 10 and 13, an empty function 144, another one 140 with three values 18,
+     * three slots 18, local.get 4 and end 4 */
+    {"cost of the module", LIMIT_ROW(compile_cost),
+     "(module (func) (func (param i32 i32) (result i32) local.get 1))", 100351,
+     "cost of compiling the module: 100351, the policy's limit is 100350", "module", -1},
     /* dead code is compiled by nobody, but read by the gate: it counts */
     {"blocks in dead code", LIMIT_ROW(blocks), "(module (func unreachable (block (block))))", 6,
      "basic blocks of a function: 6, the policy's limit is 5", "code", 0},
@@ -146,7 +155,7 @@ static void test_default_limits(void **state)
     const struct sm_policy expected = {.floats = SMELT_FLOAT_CANONICAL_NAN,
                                        .allows_any_import = true,
                                        .module_bytes = 4194304,
-                                       .functions = 20000,
+                                       .functions = 6000,
                                        .types = 4096,
                                        .globals = 4096,
                                        .exports = 4096,
@@ -160,7 +169,9 @@ static void test_default_limits(void **state)
                                        .nesting = 250,
                                        .blocks = 32768,
                                        .br_table_labels = 8192,
-                                       .nested_bytes = 268435456};
+                                       .nested_bytes = 268435456,
+                                       .function_cost = 400000,
+                                       .compile_cost = 4200000};
 #define ASSERT_LIMIT(name, value, text) assert_int_equal(policy.name, expected.name);
     SM_POLICY_LIMITS(ASSERT_LIMIT)
 #undef ASSERT_LIMIT
