@@ -181,7 +181,7 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
         Elf_Scn *target = elf_getscn(object.elf, header.sh_info);
         Elf_Data *sizes = target != NULL ? elf_getdata(target, NULL) : NULL;
         Elf_Data *relocations = elf_getdata(section, NULL);
-        if (sizes == NULL || relocations == NULL) {
+        if (sizes == NULL || sizes->d_buf == NULL || relocations == NULL) {
             status = refuse(err, "has an unreadable section");
             goto cleanup;
         }

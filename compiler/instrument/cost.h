@@ -1,7 +1,7 @@
 /* What a module costs to compile without optimisation, as a pure function of its bytes. The weights
  * are microseconds of processor time for everything together (decoding, instrumenting, wasm2c,
  * lowering and most of all clang), measured for each kind of instruction by itself. Mixed code
- * takes up to 2.3 times as long: nothing of it is in a cache. Memory of clang is at most 0.7 KiB a
+ * takes up to 2.4 times as long: nothing of it is in a cache. Memory of clang is at most 0.7 KiB a
  * unit.
  *
  * Everything that clang sees is counted, also what a few bytes of module make many of: locals,

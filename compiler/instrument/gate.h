@@ -32,7 +32,7 @@
     X(br_table_labels, 8192, "br_table labels of a function")                                      \
     X(nested_bytes, 268435456, "bytes of bodies times their nesting")                              \
     X(function_cost, 400000, "cost of compiling a function")                                       \
-    X(compile_cost, 4200000, "cost of compiling the module")
+    X(compile_cost, 4000000, "cost of compiling the module")
 
 struct sm_policy {
     enum smelt_float_policy floats;

@@ -38,6 +38,9 @@ struct native *native_open(struct smelt_cache *cache, const struct smelt_artefac
 
 void native_close(struct native *native)
 {
+    if (native == NULL) {
+        return;
+    }
     sm_exec_release(native->module);
     sm_free(native);
 }

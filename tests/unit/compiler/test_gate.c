@@ -171,7 +171,7 @@ static void test_default_limits(void **state)
                                        .br_table_labels = 8192,
                                        .nested_bytes = 268435456,
                                        .function_cost = 400000,
-                                       .compile_cost = 4200000};
+                                       .compile_cost = 4000000};
 #define ASSERT_LIMIT(name, value, text) assert_int_equal(policy.name, expected.name);
     SM_POLICY_LIMITS(ASSERT_LIMIT)
 #undef ASSERT_LIMIT
