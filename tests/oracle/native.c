@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 struct native {
+    struct sm_exec_pool *pool;
     struct sm_exec_module *module;
 };
 
@@ -30,7 +31,9 @@ struct native *native_open(struct smelt_cache *cache, const struct smelt_artefac
         abort();
     }
     require(sm_cache_open_object(cache, &artefact->key, &object, &err), &err);
-    require(sm_exec_load(object.fd, &artefact->key, &artefact->module_hash, &native->module, &err),
+    require(sm_exec_pool_create(NULL, &native->pool, &err), &err);
+    require(sm_exec_load(native->pool, object.fd, &artefact->key, &artefact->module_hash,
+                         &native->module, &err),
             &err);
     (void)close(object.fd);
     return native;
@@ -42,6 +45,7 @@ void native_close(struct native *native)
         return;
     }
     sm_exec_release(native->module);
+    sm_exec_pool_destroy(native->pool);
     sm_free(native);
 }
 

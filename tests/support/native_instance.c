@@ -22,6 +22,9 @@ enum smelt_status native_compiler_create(const char *cache_directory, struct nat
         status = smelt_schedule_builtin("unit", &smelt_profile_engine, &out->schedule, err);
     }
     if (status == SMELT_STATUS_OK) {
+        status = sm_exec_pool_create(NULL, &out->pool, err);
+    }
+    if (status == SMELT_STATUS_OK) {
         options.cache = out->cache;
         options.schedule = out->schedule;
         status = smelt_compiler_create(&options, &out->compiler, err);
@@ -34,6 +37,7 @@ void native_compiler_destroy(struct native_compiler *native)
     smelt_compiler_destroy(native->compiler);
     smelt_schedule_destroy(native->schedule);
     smelt_cache_close(native->cache);
+    sm_exec_pool_destroy(native->pool);
     memset(native, 0, sizeof(*native));
 }
 
@@ -107,7 +111,8 @@ enum smelt_status native_instance_create(const struct native_compiler *native,
     }
     status = sm_cache_open_object(native->cache, &artefact.key, &object, err);
     if (status == SMELT_STATUS_OK) {
-        status = sm_exec_load(object.fd, &artefact.key, &artefact.module_hash, &out->module, err);
+        status = sm_exec_load(native->pool, object.fd, &artefact.key, &artefact.module_hash,
+                              &out->module, err);
         (void)close(object.fd);
     }
     if (status == SMELT_STATUS_OK) {

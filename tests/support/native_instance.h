@@ -18,6 +18,7 @@ struct native_compiler {
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
     struct smelt_compiler *compiler;
+    struct sm_exec_pool *pool;
 };
 
 enum smelt_status native_compiler_create(const char *cache_directory, struct native_compiler *out,
