@@ -55,7 +55,10 @@ extern "C" {
     XX(409, NO_SPACE, "no_space")                                                                  \
     XX(410, READ_ONLY, "read_only")                                                                \
     XX(411, NOT_FOUND, "not_found")                                                                \
-    XX(901, INTERNAL, "internal")
+    XX(412, DEADLINE_EXCEEDED, "deadline_exceeded")                                                \
+    XX(413, CANCELLED, "cancelled")                                                                \
+    XX(901, INTERNAL, "internal")                                                                  \
+    XX(902, GUEST_FAULT, "guest_fault")
 
 enum smelt_status {
 #define SMELT_STATUS_ENUM(number, name, text) SMELT_STATUS_##name = number,

@@ -14,6 +14,7 @@
 #include "runtime/exec/memory.h"
 
 #include "base/status.h"
+#include "runtime/exec/signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,7 +23,7 @@
 #define WHERE       "memory"
 #define GUARD_BYTES SM_PAGE_BYTES
 
-static size_t mapping_bytes(uint32_t pages_max)
+SM_UNINSTRUMENTED static size_t mapping_bytes(uint32_t pages_max)
 {
     return (size_t)(pages_max * SM_PAGE_BYTES + GUARD_BYTES);
 }
@@ -58,6 +59,13 @@ void sm_memory_deinit(struct sm_memory *memory)
         (void)munmap(memory->base, mapping_bytes(memory->pages_max));
     }
     memset(memory, 0, sizeof(*memory));
+}
+
+SM_UNINSTRUMENTED bool sm_memory_guards(const struct sm_memory *memory, uintptr_t address)
+{
+    uintptr_t offset = address - (uintptr_t)memory->base;
+    return memory->base != NULL && offset >= memory->size &&
+           offset < mapping_bytes(memory->pages_max);
 }
 
 enum sm_memory_growth sm_memory_grow(struct sm_memory *memory, uint32_t pages)

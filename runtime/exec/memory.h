@@ -22,6 +22,9 @@ enum smelt_status sm_memory_init(struct sm_memory *memory, uint32_t pages, uint3
                                  struct smelt_error *err);
 void sm_memory_deinit(struct sm_memory *memory);
 
+/* Whether `address` lies in the reservation behind the accessible part. For signal handlers too. */
+bool sm_memory_guards(const struct sm_memory *memory, uintptr_t address);
+
 enum sm_memory_growth {
     SM_MEMORY_GREW,
     SM_MEMORY_LIMIT,  /* past pages_max: deterministic, the contract sees -1 */

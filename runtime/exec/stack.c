@@ -11,6 +11,7 @@
 #include "runtime/exec/stack.h"
 
 #include "base/status.h"
+#include "runtime/exec/signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -53,4 +54,11 @@ void sm_stack_deinit(struct sm_stack *stack)
         (void)munmap(stack->bottom - GUARD_BYTES, stack->size + 2 * GUARD_BYTES);
     }
     memset(stack, 0, sizeof(*stack));
+}
+
+SM_UNINSTRUMENTED bool sm_stack_guards(const struct sm_stack *stack, uintptr_t address)
+{
+    uintptr_t bottom = (uintptr_t)stack->bottom;
+    return bottom != 0 && (address - (bottom - GUARD_BYTES) < GUARD_BYTES ||
+                           address - (bottom + stack->size) < GUARD_BYTES);
 }

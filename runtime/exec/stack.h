@@ -4,6 +4,7 @@
 
 #include <smelt/status.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,5 +32,8 @@ struct sm_stack {
 /* At least `bytes`, at most SM_STACK_BYTES_MAX × 2. NO_MEMORY when the machine cannot give them. */
 enum smelt_status sm_stack_init(struct sm_stack *stack, uint64_t bytes, struct smelt_error *err);
 void sm_stack_deinit(struct sm_stack *stack);
+
+/* Whether `address` lies in a guard. For signal handlers too. */
+bool sm_stack_guards(const struct sm_stack *stack, uintptr_t address);
 
 #endif

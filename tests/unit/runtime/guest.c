@@ -15,6 +15,8 @@ const struct smelt_hash guest_all_key = {.bytes = {0xa1, 1}};
 const struct smelt_hash guest_all_hash = {.bytes = {0xb1, 1}};
 const struct smelt_hash guest_bare_key = {.bytes = {0xa2, 2}};
 const struct smelt_hash guest_bare_hash = {.bytes = {0xb2, 2}};
+const struct smelt_hash guest_rogue_key = {.bytes = {0xa3, 3}};
+const struct smelt_hash guest_rogue_hash = {.bytes = {0xb3, 3}};
 
 #ifdef __aarch64__
 #define RELATIVE R_AARCH64_RELATIVE
@@ -112,14 +114,25 @@ int guest_open(const char *name, const struct guest_patch *patches, size_t patch
     return fd;
 }
 
-struct sm_exec_module *guest_load_all(void)
+static struct sm_exec_module *load(const char *name, const struct smelt_hash *key,
+                                   const struct smelt_hash *hash)
 {
     struct sm_exec_module *module;
     struct smelt_error err;
-    int fd = guest_open("guest_all.so", NULL, 0);
-    if (sm_exec_load(fd, &guest_all_key, &guest_all_hash, &module, &err) != SMELT_STATUS_OK) {
+    int fd = guest_open(name, NULL, 0);
+    if (sm_exec_load(fd, key, hash, &module, &err) != SMELT_STATUS_OK) {
         give_up("cannot load", err.message);
     }
     (void)close(fd);
     return module;
+}
+
+struct sm_exec_module *guest_load_all(void)
+{
+    return load("guest_all.so", &guest_all_key, &guest_all_hash);
+}
+
+struct sm_exec_module *guest_load_rogue(void)
+{
+    return load("guest_rogue.so", &guest_rogue_key, &guest_rogue_hash);
 }

@@ -8,6 +8,8 @@ extern const struct smelt_hash guest_all_key;
 extern const struct smelt_hash guest_all_hash;
 extern const struct smelt_hash guest_bare_key;
 extern const struct smelt_hash guest_bare_hash;
+extern const struct smelt_hash guest_rogue_key;
+extern const struct smelt_hash guest_rogue_hash;
 
 /* One field of an exported object of the file: `size` bytes at `offset` become the low bytes of
  * `value`. PATCH_POINTER changes what the dynamic linker will store in an 8-byte field: the address
@@ -40,7 +42,8 @@ struct guest_patch {
  * file is not as the patch expects it. */
 int guest_open(const char *name, const struct guest_patch *patches, size_t patch_count);
 
-/* guest_all.so, loaded. */
+/* guest_all.so and guest_rogue.so, loaded. */
 struct sm_exec_module *guest_load_all(void);
+struct sm_exec_module *guest_load_rogue(void);
 
 #endif
