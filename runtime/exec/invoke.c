@@ -54,27 +54,35 @@ static void tell_left(const struct asan_stack *old)
 #endif
 }
 
+/* sm_exec_invoke has cleared the result: what is not set here stays zero. */
 SM_UNINSTRUMENTED static _Noreturn void leave(const struct sm_activation *activation,
-                                              struct sm_exec_result result)
+                                              enum sm_exec_end end)
 {
-    *activation->innermost->result = result;
+    activation->innermost->result->end = end;
     sm_exec_leave(activation->innermost->frame);
+}
+
+SM_UNINSTRUMENTED static _Noreturn void leave_at(const struct sm_activation *activation,
+                                                 enum sm_exec_end end, uint32_t offset)
+{
+    activation->innermost->result->has_offset = true;
+    activation->innermost->result->offset = offset;
+    leave(activation, end);
 }
 
 SM_UNINSTRUMENTED static _Noreturn void fail(const struct sm_activation *activation,
                                              enum smelt_status status)
 {
-    leave(activation, (struct sm_exec_result){.end = SM_EXEC_FAILED, .status = status});
+    activation->innermost->result->status = status;
+    leave(activation, SM_EXEC_FAILED);
 }
 
 /* On the way back into generated code. */
 SM_UNINSTRUMENTED static void stop_if_told(const struct sm_activation *activation)
 {
-    if (sm_exec_thread.watch != NULL) {
-        enum smelt_status reason = sm_watch_reason();
-        if (reason != SMELT_STATUS_OK) {
-            fail(activation, reason);
-        }
+    enum smelt_status reason = sm_watch_reason();
+    if (reason != SMELT_STATUS_OK) {
+        fail(activation, reason);
     }
 }
 
@@ -87,16 +95,14 @@ trap(struct sm_instance *instance, uint32_t code, int64_t fuel, uint32_t offset)
     const struct sm_activation *activation = (const struct sm_activation *)instance->activation;
     instance->fuel = fuel;
     if (code == SM_TRAP_OUT_OF_FUEL) {
-        leave(activation, (struct sm_exec_result){.end = SM_EXEC_OUT_OF_FUEL});
+        leave(activation, SM_EXEC_OUT_OF_FUEL);
     }
     /* the traps beyond are raised by host functions, never by instructions */
     if (code < SMELT_TRAP_UNREACHABLE || code > SMELT_TRAP_STACK_OVERFLOW) {
         fail(activation, SMELT_STATUS_INTERNAL);
     }
-    leave(activation, (struct sm_exec_result){.end = SM_EXEC_TRAPPED,
-                                              .trap = (enum smelt_trap)code,
-                                              .has_offset = true,
-                                              .offset = offset});
+    activation->innermost->result->trap = (enum smelt_trap)code;
+    leave_at(activation, SM_EXEC_TRAPPED, offset);
 }
 
 SM_UNINSTRUMENTED static void host_call(struct sm_instance *instance, uint32_t import,
@@ -108,8 +114,7 @@ SM_UNINSTRUMENTED static void host_call(struct sm_instance *instance, uint32_t i
     }
     if (activation->host.call(activation->host.context, activation, import, slots) ==
         SM_EXEC_STOP) {
-        leave(activation, (struct sm_exec_result){
-                              .end = SM_EXEC_STOPPED, .has_offset = true, .offset = offset});
+        leave_at(activation, SM_EXEC_STOPPED, offset);
     }
     stop_if_told(activation);
 }
@@ -193,9 +198,10 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
         result->status = SMELT_STATUS_NO_MEMORY;
         return;
     }
-    if (sm_exec_thread.watch != NULL && sm_watch_reason() != SMELT_STATUS_OK) {
+    enum smelt_status reason = sm_watch_reason();
+    if (reason != SMELT_STATUS_OK) {
         result->end = SM_EXEC_FAILED;
-        result->status = sm_watch_reason();
+        result->status = reason;
         return;
     }
 
