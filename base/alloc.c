@@ -1,11 +1,19 @@
-/* Heap memory with a counter and a fault switch, both atomic: tests use them, nothing else does. */
+/* Heap memory with a counter and a fault switch for tests, both atomic, and an allocator that an
+ * embedder may replace. */
 #include "base/alloc.h"
 
 #include "base/checked.h"
+#include "base/status.h"
+
+#include <smelt/alloc.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Written while no block is in use, so by nobody else's leave. */
+static struct smelt_allocator own; /* no functions: the C library's */
 
 static atomic_size_t blocks;
 static atomic_size_t fail_countdown;
@@ -39,9 +47,15 @@ void *sm_calloc(size_t count, size_t size)
     if (!sm_mul_size(count, size, &total) || should_fail()) {
         return NULL;
     }
-    void *block = calloc(1, total != 0 ? total : 1);
+    total = total != 0 ? total : 1;
+    /* the C library knows which pages are zeroed already */
+    void *block =
+        own.reallocate != NULL ? own.reallocate(own.context, NULL, total) : calloc(1, total);
     if (block != NULL) {
         atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+        if (own.reallocate != NULL) {
+            memset(block, 0, total);
+        }
     }
     return block;
 }
@@ -57,7 +71,9 @@ void *sm_realloc_array(void *old, size_t count, size_t size)
     if (!sm_mul_size(count, size, &total) || should_fail()) {
         return NULL;
     }
-    void *block = realloc(old, total != 0 ? total : 1);
+    total = total != 0 ? total : 1;
+    void *block =
+        own.reallocate != NULL ? own.reallocate(own.context, old, total) : realloc(old, total);
     if (block != NULL && old == NULL) {
         atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
     }
@@ -66,8 +82,29 @@ void *sm_realloc_array(void *old, size_t count, size_t size)
 
 void sm_free(void *block)
 {
-    if (block != NULL) {
-        atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+    if (block == NULL) {
+        return;
     }
-    free(block);
+    atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+    if (own.deallocate != NULL) {
+        own.deallocate(own.context, block);
+    } else {
+        free(block);
+    }
+}
+
+enum smelt_status smelt_set_allocator(const struct smelt_allocator *allocator,
+                                      struct smelt_error *err)
+{
+    if (allocator != NULL && (allocator->reallocate == NULL || allocator->deallocate == NULL)) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, "alloc",
+                            "an allocator needs both functions");
+    }
+    if (sm_alloc_blocks() != 0) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, "alloc",
+                            "%zu blocks are in use: set the allocator before anything else",
+                            sm_alloc_blocks());
+    }
+    own = allocator != NULL ? *allocator : (struct smelt_allocator){0};
+    return SMELT_STATUS_OK;
 }

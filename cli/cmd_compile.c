@@ -1,5 +1,6 @@
 /* smelt compile: a module into a sealed shared object in the cache, with copies on request. */
 #include "cli/command.h"
+#include "cli/explain.h"
 #include "cli/session.h"
 
 #include <stdlib.h>
@@ -72,15 +73,15 @@ static struct smelt_slice view(const struct smelt_buf *buf)
 static json_t *artefact_json(const struct smelt_artefact *artefact, const char *path)
 {
     const struct smelt_compile_timings *timings = &artefact->timings;
-    return json_pack("{s:o, s:o, s:o, s:I, s:b, s:{s:o, s:o, s:o, s:o, s:o, s:o}}", "module_hash",
-                     cli_json_hex(artefact->module_hash.bytes, SMELT_HASH_BYTES), "artefact_key",
-                     cli_json_hex(artefact->key.bytes, SMELT_HASH_BYTES), "artefact",
-                     cli_json_text(smelt_slice_from_string(path)), "bytes",
-                     (json_int_t)artefact->size, "cached", artefact->is_cached ? 1 : 0,
-                     "timings_ms", "decode", cli_json_ms(timings->decode), "instrument",
-                     cli_json_ms(timings->instrument), "wasm2c", cli_json_ms(timings->wasm2c),
-                     "lower", cli_json_ms(timings->lower), "clang", cli_json_ms(timings->clang),
-                     "publish", cli_json_ms(timings->publish));
+    return json_pack(
+        "{s:o, s:o, s:o, s:I, s:b, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "module_hash",
+        cli_json_hex(artefact->module_hash.bytes, SMELT_HASH_BYTES), "artefact_key",
+        cli_json_hex(artefact->key.bytes, SMELT_HASH_BYTES), "artefact",
+        cli_json_text(smelt_slice_from_string(path)), "bytes", (json_int_t)artefact->size, "cached",
+        artefact->is_cached ? 1 : 0, "timings_ms", "decode", cli_json_ms(timings->decode),
+        "instrument", cli_json_ms(timings->instrument), "check", cli_json_ms(timings->check),
+        "wasm2c", cli_json_ms(timings->wasm2c), "lower", cli_json_ms(timings->lower), "clang",
+        cli_json_ms(timings->clang), "publish", cli_json_ms(timings->publish));
 }
 
 static void print_timings(const struct cli_output *out, const struct smelt_compile_timings *timings)
@@ -89,9 +90,10 @@ static void print_timings(const struct cli_output *out, const struct smelt_compi
         const char *stage;
         uint64_t ns;
     } stages[] = {
-        {"decode", timings->decode}, {"instrument", timings->instrument},
-        {"wasm2c", timings->wasm2c}, {"lower", timings->lower},
-        {"clang", timings->clang},   {"publish", timings->publish},
+        {"decode", timings->decode},   {"instrument", timings->instrument},
+        {"check", timings->check},     {"wasm2c", timings->wasm2c},
+        {"lower", timings->lower},     {"clang", timings->clang},
+        {"publish", timings->publish},
     };
     char text[512] = "";
     size_t used = 0;
@@ -137,6 +139,19 @@ static void print_artefact(const struct cli_output *out, const struct cli_option
     print_timings(out, &artefact->timings);
 }
 
+/* Works without tools, and leaves the cache as it is. */
+static enum smelt_status explain(const struct cli_options *options, struct cli_session *session,
+                                 const struct cli_module *module, struct cli_output *out,
+                                 struct smelt_error *err)
+{
+    if (options->values[CLI_OPTION_OUTPUT].is_given ||
+        options->values[CLI_OPTION_EMIT_C].is_given ||
+        options->values[CLI_OPTION_EMIT_WASM].is_given) {
+        return cli_error_usage(err, "--explain-fuel compiles nothing: give no output");
+    }
+    return cli_explain_fuel(session->compiler, module->wasm, out, err);
+}
+
 static int run_compile(const struct cli_options *options, struct cli_output *out)
 {
     enum smelt_status status;
@@ -154,6 +169,10 @@ static int run_compile(const struct cli_options *options, struct cli_output *out
     CLI_TRY(cli_session_open_compiler(&session, options, out, &err));
     products.lowered_c = outputs.lowered_c.path != NULL ? &lowered_c : NULL;
     products.instrumented_wasm = outputs.instrumented_wasm.path != NULL ? &instrumented_wasm : NULL;
+    if (options->values[CLI_OPTION_EXPLAIN_FUEL].is_given) {
+        CLI_TRY(explain(options, &session, &module, out, &err));
+        goto cleanup;
+    }
     cli_progress(out, "compiling", options->arguments[0]);
     CLI_TRY(smelt_compile(session.compiler, module.wasm, &products, &artefact, &err));
     CLI_TRY(stage_artefact(&outputs.artefact, session.compiler, &artefact, module.wasm, &err));
@@ -185,10 +204,12 @@ const struct cli_command cli_command_compile = {
                .arguments_min = 1,
                .arguments_max = 1,
                .accepted = CLI_ACCEPTS(OUTPUT) | CLI_ACCEPTS(EMIT_C) | CLI_ACCEPTS(EMIT_WASM) |
-                           CLI_ACCEPTS(TIER) | CLI_ACCEPTS(ANY_IMPORTS) | CLI_ACCEPTS(PROFILE) |
-                           CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE)},
+                           CLI_ACCEPTS(EXPLAIN_FUEL) | CLI_ACCEPTS(TIER) |
+                           CLI_ACCEPTS(ANY_IMPORTS) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
+                           CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE)},
     .brief = "compile a module into the cache",
     .notes = "FILE is a WebAssembly module, binary or text; - is standard input.\n"
-             "The result is a sealed shared object, made once and then found by its key.\n",
+             "The result is a sealed shared object, made once and then found by its key.\n"
+             "With --explain-fuel nothing is compiled and no tool is needed.\n",
     .run = run_compile,
 };

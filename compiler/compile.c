@@ -1,8 +1,7 @@
 /* The whole story of a compilation on one page:
  *
- *   bytes -> key -> cache? -> decode -> validate -> gate -> instrument -> wasm2c -> lower -> clang
- * -> link
- *         -> audit -> seal and publish
+ *   bytes -> key -> cache? -> decode -> validate -> gate -> instrument -> check
+ *         -> wasm2c -> lower -> clang -> link -> audit -> seal and publish
  *
  * The key names everything that decides the bytes of the artefact; when it is in the cache no stage
  * runs. */
@@ -16,6 +15,8 @@
 #include "compiler/driver/process.h"
 #include "compiler/driver/toolchain.h"
 #include "compiler/driver/workdir.h"
+#include "compiler/instrument/check.h"
+#include "compiler/instrument/explain.h"
 #include "compiler/instrument/instrument.h"
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
@@ -297,7 +298,7 @@ static void compute_key(const struct smelt_compiler *compiler, const struct smel
 /* ---- stages ---------------------------------------------------------------------------------- */
 
 struct job {
-    struct smelt_compiler *compiler;
+    const struct smelt_compiler *compiler;
     struct smelt_slice wasm;
     struct smelt_artefact *artefact;
     struct smelt_error *err;
@@ -341,6 +342,18 @@ static enum smelt_status stage_instrument(struct job *job)
     const struct smelt_compiler *compiler = job->compiler;
     return sm_instrument(&job->module, &compiler->policy, compiler->options.profile,
                          compiler->options.schedule, &job->arena, &job->instrumented, job->err);
+}
+
+/* Nothing that the checker cannot prove is compiled. */
+static enum smelt_status stage_check(struct job *job)
+{
+    const struct sm_check_input input = {.module = &job->module,
+                                         .policy = &job->compiler->policy,
+                                         .profile = job->compiler->options.profile,
+                                         .schedule = job->compiler->options.schedule,
+                                         .instrumented = sm_buf_slice(&job->instrumented.wasm),
+                                         .lists = &job->instrumented};
+    return sm_check(&input, job->err);
 }
 
 static enum smelt_status run_tool(struct job *job, enum sm_tool tool, const char *label,
@@ -534,9 +547,10 @@ static enum smelt_status run_stages(struct job *job, size_t last)
     const struct {
         enum smelt_status (*run)(struct job *);
         uint64_t *time;
-    } stages[] = {{stage_decode, &timings->decode}, {stage_instrument, &timings->instrument},
-                  {stage_wasm2c, &timings->wasm2c}, {stage_lower, &timings->lower},
-                  {stage_clang, &timings->clang},   {stage_publish, &timings->publish}};
+    } stages[] = {{stage_decode, &timings->decode},  {stage_instrument, &timings->instrument},
+                  {stage_check, &timings->check},    {stage_wasm2c, &timings->wasm2c},
+                  {stage_lower, &timings->lower},    {stage_clang, &timings->clang},
+                  {stage_publish, &timings->publish}};
     enum smelt_status status = SMELT_STATUS_OK;
     for (size_t i = 0; status == SMELT_STATUS_OK && i <= last; i++) {
         uint64_t start = sm_clock_ns();
@@ -547,8 +561,8 @@ static enum smelt_status run_stages(struct job *job, size_t last)
 }
 
 #define STAGE_DECODE  0u
-#define STAGE_LOWER   3u
-#define STAGE_PUBLISH 5u
+#define STAGE_LOWER   4u
+#define STAGE_PUBLISH 6u
 
 /* ---- compile --------------------------------------------------------------------------------- */
 
@@ -648,6 +662,22 @@ cleanup:
         (void)close(object.fd);
     }
     sm_cache_unlock(lock);
+    job_deinit(&job);
+    return status;
+}
+
+/* ---- fuel, explained ------------------------------------------------------------------------- */
+
+enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compiler,
+                                              struct smelt_slice wasm, smelt_fuel_visit_fn visit,
+                                              void *context, struct smelt_error *err)
+{
+    struct job job = {.compiler = compiler, .wasm = wasm, .err = err};
+    enum smelt_status status = stage_decode(&job);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_explain_fuel(&job.module, compiler->options.profile, compiler->options.schedule,
+                                 visit, context, err);
+    }
     job_deinit(&job);
     return status;
 }

@@ -115,6 +115,8 @@ void smelt_profile_digest(const struct smelt_profile *profile, struct smelt_hash
     sm_digest_u32(&digest, profile->memory_pages_max);
     sm_digest_u32(&digest, profile->call_depth_max);
     sm_digest_u32(&digest, profile->return_data_max);
+    sm_digest_u32(&digest, profile->fuel_kept_divisor);
+    sm_digest_u32(&digest, profile->reentrancy);
     sm_digest_u32(&digest, profile->function_count);
     for (uint32_t i = 0; i < profile->function_count; i++) {
         const struct smelt_host_function *row = &profile->functions[i];

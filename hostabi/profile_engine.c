@@ -37,5 +37,7 @@ const struct smelt_profile smelt_profile_engine = {
     .memory_pages_max = 256,
     .call_depth_max = 64,
     .return_data_max = 64 * 1024,
+    .fuel_kept_divisor = 64,
+    .reentrancy = SMELT_REENTRANCY_ALLOWED,
     .default_schedule = "engine-v1",
 };

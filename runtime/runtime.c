@@ -3,8 +3,10 @@
  * A transaction, in order; the first step that fails ends it with a status and leaves no trace:
  *
  *     check      arguments that no contract can be blamed for
+ *     turn       one transaction that may write at a time; static calls run beside it
  *     snapshot   an overlay over the store, one layer
- *     load       contract -> resident set, else code from the store (or the deploy), else source
+ *     load       contract -> resident set, else code from the store (or the deploy), else source:
+ *                without a turn, since it may take a compiler's time
  *     prepare    nonce of the signer, account of a new contract, value     (not in static calls)
  *     run        the outermost frame, on a guest stack of its own, under a watch when there is a
  *                deadline or a token
@@ -26,12 +28,14 @@
 #include "runtime/host/engine.h"
 #include "runtime/host/frame.h"
 #include "runtime/meta.h"
+#include "runtime/metrics.h"
 #include "runtime/receipt.h"
 #include "runtime/state/accounts.h"
 
 #include <smelt/runtime.h>
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +47,8 @@ struct smelt_engine {
     struct smelt_engine_options options; /* with profile and handlers filled in */
     const struct sm_schedule_host *costs;
     struct sm_resident resident;
+    struct sm_metrics metrics;
+    pthread_mutex_t turn; /* held by the transaction that may write */
     struct sm_watchdog watchdog;
     bool has_fault_handlers;
 };
@@ -53,6 +59,7 @@ struct run {
     struct smelt_engine *engine;
     const struct smelt_transaction *transaction;
     uint64_t fuel_limit;
+    bool has_turn;
     struct sm_transaction shared;
     struct smelt_frame frame;
     struct sm_contract *contract;
@@ -108,7 +115,6 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
 {
     enum smelt_status status = SMELT_STATUS_OK;
     uint32_t cost_count;
-    size_t resident_count;
     if (out != NULL) {
         *out = NULL;
     }
@@ -119,6 +125,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     if (engine == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
+    (void)pthread_mutex_init(&engine->turn, NULL); /* fails for no reason that applies */
     engine->options = *options;
     if (engine->options.profile == NULL) {
         engine->options.profile = &smelt_profile_engine;
@@ -128,10 +135,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     }
     SMELT_TRY(check_options(&engine->options, err));
     engine->costs = sm_schedule_hosts(options->schedule, &cost_count);
-    /* a call chain holds at most call_depth_max contracts, and one more comes in */
-    resident_count = engine->options.profile->call_depth_max;
-    resident_count = resident_count < RESIDENT_COUNT ? RESIDENT_COUNT : resident_count + 1;
-    SMELT_TRY(sm_resident_init(&engine->resident, resident_count, err));
+    SMELT_TRY(sm_resident_init(&engine->resident, RESIDENT_COUNT, err));
     SMELT_TRY(
         sm_meta_claim(options->store, engine->options.profile, engine->options.schedule, err));
     SMELT_TRY(sm_watchdog_init(&engine->watchdog, options->deadline_signal, err));
@@ -154,6 +158,7 @@ void smelt_engine_destroy(struct smelt_engine *engine)
     }
     sm_watchdog_deinit(&engine->watchdog);
     sm_resident_deinit(&engine->resident);
+    (void)pthread_mutex_destroy(&engine->turn);
     sm_free(engine);
 }
 
@@ -166,6 +171,7 @@ static enum smelt_status load_artefact(struct smelt_engine *engine, const struct
     const struct smelt_artefact_source *source = &engine->options.source;
     struct smelt_hash key;
     int fd = -1;
+    sm_metrics_add(&engine->metrics.source_loads, 1);
     enum smelt_status status = source->open(source->context, hash, wasm, &fd, &key, err);
     if (status != SMELT_STATUS_OK) {
         return status;
@@ -212,6 +218,7 @@ static enum smelt_status load_contract(struct run *run, const struct smelt_hash 
     uint64_t start = sm_clock_ns();
     enum smelt_status status = SMELT_STATUS_OK;
     *out = sm_resident_find(&engine->resident, hash);
+    sm_metrics_add(&engine->metrics.resident_hits, *out != NULL);
     if (*out == NULL && wasm == NULL) {
         SMELT_TRY(read_code(engine, hash, &stored, err));
     }
@@ -228,7 +235,14 @@ cleanup:
 static enum smelt_status load_deployed(void *context, const struct smelt_hash *code_hash,
                                        struct sm_contract **out, struct smelt_error *err)
 {
-    return load_contract((struct run *)context, code_hash, NULL, out, err);
+    struct run *run = (struct run *)context;
+    if (sm_hash_equal(&run->contract->module_hash, code_hash)) {
+        /* also the only way to a contract that is being deployed: its code is not stored yet */
+        sm_contract_acquire(run->contract);
+        *out = run->contract;
+        return SMELT_STATUS_OK;
+    }
+    return load_contract(run, code_hash, NULL, out, err);
 }
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -254,11 +268,10 @@ static enum smelt_status check_transaction(const struct smelt_transaction *trans
     return SMELT_STATUS_OK;
 }
 
-static enum smelt_status run_init(struct run *run, struct smelt_engine *engine,
-                                  const struct smelt_transaction *transaction,
-                                  struct smelt_error *err)
+static void run_init(struct run *run, struct smelt_engine *engine,
+                     const struct smelt_transaction *transaction)
 {
-    enum smelt_status status = SMELT_STATUS_OK;
+    memset(run, 0, sizeof(*run));
     run->engine = engine;
     run->transaction = transaction;
     run->fuel_limit = transaction->fuel_limit != 0 ? transaction->fuel_limit : SMELT_FUEL_DEFAULT;
@@ -269,18 +282,45 @@ static enum smelt_status run_init(struct run *run, struct smelt_engine *engine,
         .load = load_deployed,
         .load_context = run,
     };
-    SMELT_TRY(sm_overlay_create(engine->options.store, &run->shared.overlay, err));
+}
+
+/* Takes the turn, unless the transaction is static, and a snapshot of what the one before has left.
+ */
+static enum smelt_status begin(struct run *run, struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (!run->transaction->is_static) {
+        (void)pthread_mutex_lock(&run->engine->turn);
+        run->has_turn = true;
+    }
+    SMELT_TRY(sm_overlay_create(run->engine->options.store, &run->shared.overlay, err));
     SMELT_TRY(sm_overlay_push(run->shared.overlay, err));
 cleanup:
     return status;
+}
+
+/* Whatever has not been written by now is gone. */
+static void end(struct run *run)
+{
+    if (run->shared.overlay != NULL) {
+        struct sm_overlay_reads reads = sm_overlay_reads(run->shared.overlay);
+        sm_metrics_add(&run->engine->metrics.store_reads, reads.count);
+        sm_metrics_add(&run->engine->metrics.store_read_ns, reads.ns);
+        sm_overlay_destroy(run->shared.overlay);
+        run->shared.overlay = NULL;
+    }
+    if (run->has_turn) {
+        (void)pthread_mutex_unlock(&run->engine->turn);
+        run->has_turn = false;
+    }
 }
 
 static void run_deinit(struct run *run)
 {
     sm_frame_deinit(&run->frame);
     sm_contract_release(run->contract);
-    sm_overlay_destroy(run->shared.overlay);
     sm_free(run->slots);
+    end(run);
 }
 
 /* The signer's nonce goes up; what it was is the nonce of this transaction. */
@@ -336,6 +376,8 @@ static enum smelt_status execute(struct run *run, const struct smelt_address *ad
                     .block_timestamp = transaction->block_timestamp,
                     .depth = 1,
                     .is_static = transaction->is_static},
+        .function = run->export_ != NULL ? sm_slice(run->export_->name, run->export_->name_size)
+                                         : (struct smelt_slice){0},
     };
     uint64_t start = sm_clock_ns();
     uint64_t loaded = run->load_ns;
@@ -451,30 +493,21 @@ cleanup:
     return status;
 }
 
-enum smelt_status smelt_deploy(struct smelt_engine *engine,
-                               const struct smelt_transaction *transaction, struct smelt_slice wasm,
-                               struct smelt_receipt **out, struct smelt_error *err)
+static enum smelt_status deploy(struct smelt_engine *engine,
+                                const struct smelt_transaction *transaction,
+                                struct smelt_slice wasm, struct smelt_receipt **out,
+                                struct smelt_error *err)
 {
-    struct run run = {0};
+    struct run run;
     struct smelt_hash module_hash;
     struct smelt_address address;
     uint64_t nonce;
     enum smelt_status status = SMELT_STATUS_OK;
-    if (out != NULL) {
-        *out = NULL;
-    }
-    if (engine == NULL || out == NULL || (wasm.data == NULL && wasm.size != 0)) {
-        return invalid(err, "engine, module and out are required");
-    }
-    SMELT_TRY(check_transaction(transaction, err));
-    if (transaction->is_static) {
-        status = invalid(err, "a deploy cannot be static");
-        goto cleanup;
-    }
-    SMELT_TRY(run_init(&run, engine, transaction, err));
+    run_init(&run, engine, transaction);
     sm_digest_bytes(wasm, &module_hash);
     SMELT_TRY(load_contract(&run, &module_hash, &wasm, &run.contract, err));
     SMELT_TRY(find_init(&run, err));
+    SMELT_TRY(begin(&run, err));
     SMELT_TRY(take_nonce(&run, &nonce, err));
     smelt_contract_address(&transaction->from, nonce, &address);
     SMELT_TRY(create_contract(&run, &address, err));
@@ -489,6 +522,28 @@ enum smelt_status smelt_deploy(struct smelt_engine *engine,
     SMELT_TRY(settle(&run, out, err));
 cleanup:
     run_deinit(&run);
+    return status;
+}
+
+enum smelt_status smelt_deploy(struct smelt_engine *engine,
+                               const struct smelt_transaction *transaction, struct smelt_slice wasm,
+                               struct smelt_receipt **out, struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (out != NULL) {
+        *out = NULL;
+    }
+    if (engine == NULL || out == NULL || (wasm.data == NULL && wasm.size != 0)) {
+        return invalid(err, "engine, module and out are required");
+    }
+    status = check_transaction(transaction, err);
+    if (status == SMELT_STATUS_OK && transaction->is_static) {
+        status = invalid(err, "a deploy cannot be static");
+    }
+    if (status == SMELT_STATUS_OK) {
+        status = deploy(engine, transaction, wasm, out, err);
+    }
+    sm_metrics_observe(&engine->metrics, SM_METRICS_DEPLOY, status, *out);
     return status;
 }
 
@@ -566,42 +621,58 @@ static enum smelt_status pass_arguments(struct run *run, const char *name,
     return SMELT_STATUS_OK;
 }
 
-static enum smelt_status find_contract(struct run *run, const struct smelt_address *address,
-                                       struct smelt_error *err)
+static enum smelt_status read_code_hash(const struct run *run, const struct smelt_address *address,
+                                        struct smelt_hash *out, struct smelt_error *err)
 {
     struct smelt_account account;
     char text[2 * SMELT_ADDRESS_BYTES + 1];
     enum smelt_status status = sm_state_account_read(run->shared.overlay, address, &account, err);
-    if (status != SMELT_STATUS_OK) {
-        return status;
-    }
-    if (!account.is_contract) {
+    if (status == SMELT_STATUS_OK && !account.is_contract) {
         smelt_hex_encode(address->bytes, sizeof(address->bytes), text);
-        return sm_error_set(err, SMELT_STATUS_NO_CONTRACT, WHERE, "there is no contract at %s",
-                            text);
+        status =
+            sm_error_set(err, SMELT_STATUS_NO_CONTRACT, WHERE, "there is no contract at %s", text);
     }
-    return load_contract(run, &account.code_hash, NULL, &run->contract, err);
+    *out = account.code_hash;
+    return status;
 }
 
-enum smelt_status smelt_call(struct smelt_engine *engine,
-                             const struct smelt_transaction *transaction,
-                             const struct smelt_address *address, const char *function,
-                             const struct smelt_value *arguments, size_t argument_count,
-                             struct smelt_receipt **out, struct smelt_error *err)
+/* Begins, with the contract at `address` loaded. What is not resident is loaded while the turn is
+ * given back; then everything is looked at again. */
+static enum smelt_status begin_at(struct run *run, const struct smelt_address *address,
+                                  struct smelt_error *err)
 {
-    struct run run = {0};
+    struct smelt_hash hash;
+    enum smelt_status status = SMELT_STATUS_OK;
+    for (;;) {
+        SMELT_TRY(begin(run, err));
+        SMELT_TRY(read_code_hash(run, address, &hash, err));
+        if (run->contract != NULL && sm_hash_equal(&run->contract->module_hash, &hash)) {
+            break;
+        }
+        sm_contract_release(run->contract);
+        run->contract = sm_resident_find(&run->engine->resident, &hash);
+        if (run->contract != NULL) {
+            sm_metrics_add(&run->engine->metrics.resident_hits, 1);
+            break;
+        }
+        end(run);
+        SMELT_TRY(load_contract(run, &hash, NULL, &run->contract, err));
+    }
+cleanup:
+    return status;
+}
+
+static enum smelt_status call(struct smelt_engine *engine,
+                              const struct smelt_transaction *transaction,
+                              const struct smelt_address *address, const char *function,
+                              const struct smelt_value *arguments, size_t argument_count,
+                              struct smelt_receipt **out, struct smelt_error *err)
+{
+    struct run run;
     uint64_t nonce;
     enum smelt_status status = SMELT_STATUS_OK;
-    if (out != NULL) {
-        *out = NULL;
-    }
-    if (engine == NULL || address == NULL || function == NULL || out == NULL ||
-        (arguments == NULL && argument_count != 0)) {
-        return invalid(err, "engine, address, function, arguments and out are required");
-    }
-    SMELT_TRY(check_transaction(transaction, err));
-    SMELT_TRY(run_init(&run, engine, transaction, err));
-    SMELT_TRY(find_contract(&run, address, err));
+    run_init(&run, engine, transaction);
+    SMELT_TRY(begin_at(&run, address, err));
     SMELT_TRY(find_function(&run, function, err));
     SMELT_TRY(pass_arguments(&run, function, arguments, argument_count, err));
     if (!transaction->is_static) {
@@ -613,4 +684,36 @@ enum smelt_status smelt_call(struct smelt_engine *engine,
 cleanup:
     run_deinit(&run);
     return status;
+}
+
+enum smelt_status smelt_call(struct smelt_engine *engine,
+                             const struct smelt_transaction *transaction,
+                             const struct smelt_address *address, const char *function,
+                             const struct smelt_value *arguments, size_t argument_count,
+                             struct smelt_receipt **out, struct smelt_error *err)
+{
+    if (out != NULL) {
+        *out = NULL;
+    }
+    if (engine == NULL || address == NULL || function == NULL || out == NULL ||
+        (arguments == NULL && argument_count != 0)) {
+        return invalid(err, "engine, address, function, arguments and out are required");
+    }
+    bool is_static = transaction != NULL && transaction->is_static;
+    enum smelt_status status = check_transaction(transaction, err);
+    if (status == SMELT_STATUS_OK) {
+        status = call(engine, transaction, address, function, arguments, argument_count, out, err);
+    }
+    sm_metrics_observe(&engine->metrics, is_static ? SM_METRICS_STATIC_CALL : SM_METRICS_CALL,
+                       status, *out);
+    return status;
+}
+
+enum smelt_status smelt_engine_metrics(struct smelt_engine *engine, struct smelt_buf *out,
+                                       struct smelt_error *err)
+{
+    if (engine == NULL || out == NULL) {
+        return invalid(err, "engine and out are required");
+    }
+    return sm_metrics_print(&engine->metrics, sm_resident_count(&engine->resident), out, err);
 }

@@ -57,6 +57,7 @@ SMELT_API void smelt_compiler_destroy(struct smelt_compiler *compiler);
 struct smelt_compile_timings {
     uint64_t decode; /* decode, validate and gate */
     uint64_t instrument;
+    uint64_t check; /* proof that the instrumentation is right */
     uint64_t wasm2c;
     uint64_t lower;
     uint64_t clang;   /* compile and link */
@@ -85,6 +86,59 @@ SMELT_API enum smelt_status smelt_compile(struct smelt_compiler *compiler, struc
                                           const struct smelt_compile_products *products,
                                           struct smelt_artefact *out,
                                           struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* ---- fuel, explained ------------------------------------------------------------------------- */
+
+enum smelt_fuel_extra_kind {
+    SMELT_FUEL_EXTRA_DYNAMIC = 0, /* per_unit for each started unit of the instruction's size */
+    SMELT_FUEL_EXTRA_HOST = 1     /* base, per_unit for each started unit of charged bytes, extra */
+};
+
+/* What an instruction may cost on top of its weight, and only the execution knows. A call through
+ * the table is not listed: whom it calls is not known here. */
+struct smelt_fuel_extra {
+    enum smelt_fuel_extra_kind kind;
+    uint32_t offset;           /* of the instruction, from the start of the module */
+    const char *instruction;   /* "memory.copy", "call" */
+    struct smelt_slice module; /* HOST: of the import, as in the module's bytes */
+    struct smelt_slice name;   /* the same */
+    uint64_t per_unit;         /* these are 0 for an import that the profile does not offer */
+    uint64_t unit;             /* bytes, pages or elements */
+    uint64_t base;
+    uint64_t extra;
+};
+
+/* Each time control enters the block, `charge` is taken, before its first instruction runs. */
+struct smelt_fuel_block {
+    uint32_t offset; /* of its first instruction, from the start of the module */
+    uint32_t end;    /* behind its last */
+    uint32_t instruction_count;
+    uint64_t charge;
+    bool is_checked; /* function entry or loop header: the limit is compared there at the latest */
+    const struct smelt_fuel_extra *extras;
+    uint32_t extra_count;
+};
+
+struct smelt_fuel_func {
+    uint32_t func_index;
+    struct smelt_slice name;    /* export name, else the name section's, else empty; as written */
+    uint64_t instruction_count; /* live ones */
+    uint64_t charge;            /* sum over the blocks: what one pass through all of them costs */
+    const struct smelt_fuel_block *blocks; /* in the order of the code; borrowed for the call */
+    uint32_t block_count;
+};
+
+/* Anything but OK ends the visit and is returned. */
+typedef enum smelt_status (*smelt_fuel_visit_fn)(void *context, const struct smelt_fuel_func *func);
+
+/* The blocks of every function the module defines, with the compiler's policy, profile and
+ * schedule. Nothing is compiled and no tool runs; a module that would be refused is refused.
+ * For every execution, the charges of the blocks entered and the extras taken add up to the fuel
+ * used: docs/fuel.md. */
+SMELT_API enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compiler,
+                                                        struct smelt_slice wasm,
+                                                        smelt_fuel_visit_fn visit, void *context,
+                                                        struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Text format to binary through wabt's wat2wasm. MODULE_TEXT with its first message on bad text. */
 SMELT_API enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct smelt_buf *wasm,

@@ -76,6 +76,16 @@ struct smelt_host_function {
     struct smelt_host_param params[SMELT_HOST_PARAMS_MAX + 1]; /* up to SMELT_PARAM_END */
 };
 
+/* Whether a call may reach state that is in use further up the call stack. A frame's key is the
+ * address whose storage it works on, and the name of the function it runs. Delegate calls work on
+ * the caller's own storage, so SMELT_REENTRANCY_BLOCKED does not concern them. */
+enum smelt_reentrancy {
+    SMELT_REENTRANCY_ALLOWED = 0,
+    SMELT_REENTRANCY_BY_FUNCTION, /* not with the address and the function of a frame on the stack
+                                   */
+    SMELT_REENTRANCY_BLOCKED      /* not with the address of a frame on the stack */
+};
+
 struct smelt_profile {
     const char *name;
     uint32_t version;
@@ -85,10 +95,12 @@ struct smelt_profile {
     bool has_return_page;        /* without allocate_export in the module, append one 64 KiB page */
     const char *init_export;     /* runs once at deploy when present; NULL: none */
     const char *const *reserved_exports; /* NULL-terminated: not callable from outside */
-    const char *reserved_prefix;  /* exports starting so are not callable either; NULL: none */
-    uint32_t memory_pages_max;    /* 64 KiB pages, return page included */
-    uint32_t call_depth_max;      /* frames, the outermost counts */
-    uint32_t return_data_max;     /* bytes */
+    const char *reserved_prefix; /* exports starting so are not callable either; NULL: none */
+    uint32_t memory_pages_max;   /* 64 KiB pages, return page included */
+    uint32_t call_depth_max;     /* frames, the outermost counts */
+    uint32_t return_data_max;    /* bytes */
+    uint32_t fuel_kept_divisor;  /* a caller keeps 1/n of its fuel, rounded down; 0: nothing */
+    enum smelt_reentrancy reentrancy;
     const char *default_schedule; /* name of a built-in schedule */
 };
 
@@ -190,20 +202,29 @@ enum smelt_nested_result {
     SMELT_NESTED_OUT_OF_FUEL = 3,
     SMELT_NESTED_NO_CONTRACT = 4, /* or no such function */
     SMELT_NESTED_BALANCE = 5,
-    SMELT_NESTED_DEPTH = 6
+    SMELT_NESTED_DEPTH = 6,
+    SMELT_NESTED_REENTRANT = 7 /* against the profile's rule */
+};
+
+enum smelt_nested_kind {
+    SMELT_NESTED_CALL = 0,
+    SMELT_NESTED_STATIC,  /* effects trap, here and in whatever it calls; no value */
+    SMELT_NESTED_DELEGATE /* the callee's code in the caller's place: its storage, balance, address,
+                             caller and value; no value moves */
 };
 
 struct smelt_nested_call {
     struct smelt_address address;
     struct smelt_slice function; /* export name; it must take no parameters */
     struct smelt_slice input;
-    struct smelt_u128 value;
-    uint64_t fuel; /* 0: all but 1/64 of what is left; more than that is cut down to it */
-    bool is_static;
+    struct smelt_u128 value; /* zero unless it is a plain call */
+    uint64_t fuel; /* 0: all that the caller need not keep; more than that is cut down to it */
+    enum smelt_nested_kind kind;
 };
 
 /* Runs another contract in an overlay layer and a fuel budget of its own. Slices are copied first.
- */
+ * When several things are in the way, the first of: static violation (a trap), DEPTH, NO_CONTRACT,
+ * REENTRANT, BALANCE. A value where none may be is a mistake of the handler: node failure. */
 SMELT_API enum smelt_host_action smelt_host_call_contract(struct smelt_host_call *call,
                                                           const struct smelt_nested_call *nested,
                                                           enum smelt_nested_result *result);

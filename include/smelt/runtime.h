@@ -10,8 +10,10 @@
  *
  * A status tells whether the transaction could be executed at all; the receipt's outcome tells what
  * the contract did. Effects are written, in one atomic batch, only when the outermost call
- * returned. An engine executes one transaction at a time; guard it by a lock when several threads
- * share it. */
+ * returned.
+ *
+ * Threads may share an engine. Transactions that may write take turns, in no particular order; each
+ * starts from what the one before has written. Static calls read a snapshot and run beside them. */
 #ifndef SMELT_RUNTIME_H
 #define SMELT_RUNTIME_H
 
@@ -50,7 +52,13 @@ struct smelt_engine_options {
 SMELT_API enum smelt_status smelt_engine_create(const struct smelt_engine_options *options,
                                                 struct smelt_engine **out,
                                                 struct smelt_error *err) SMELT_WARN_UNUSED;
+/* No call may be running. */
 SMELT_API void smelt_engine_destroy(struct smelt_engine *engine);
+
+/* Replaces the content of `out` with everything the engine has counted, in the Prometheus text
+ * format 0.0.4; docs/operations.md lists the names. At any time, from any thread. */
+SMELT_API enum smelt_status smelt_engine_metrics(struct smelt_engine *engine, struct smelt_buf *out,
+                                                 struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* A typed value; i32 and f32 in the low 32 bits, floats as their bits. */
 struct smelt_value {
@@ -179,7 +187,8 @@ SMELT_API enum smelt_status smelt_account_get(struct smelt_store *store,
                                               struct smelt_account *out,
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
-/* Adds to a balance (genesis, faucets). BALANCE_OVERFLOW past 2^128 - 1. */
+/* Adds to a balance (genesis, faucets). BALANCE_OVERFLOW past 2^128 - 1. Not while an engine over
+ * the store executes: neither would see the other's change. */
 SMELT_API enum smelt_status smelt_account_fund(struct smelt_store *store,
                                                const struct smelt_address *address,
                                                struct smelt_u128 amount,

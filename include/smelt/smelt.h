@@ -2,6 +2,7 @@
 #ifndef SMELT_SMELT_H
 #define SMELT_SMELT_H
 
+#include <smelt/alloc.h>
 #include <smelt/bytes.h>
 #include <smelt/cache.h>
 #include <smelt/compiler.h>

@@ -58,7 +58,8 @@ extern "C" {
     XX(412, DEADLINE_EXCEEDED, "deadline_exceeded")                                                \
     XX(413, CANCELLED, "cancelled")                                                                \
     XX(901, INTERNAL, "internal")                                                                  \
-    XX(902, GUEST_FAULT, "guest_fault")
+    XX(902, TRANSLATION_UNPROVEN, "translation_unproven")                                          \
+    XX(903, GUEST_FAULT, "guest_fault")
 
 enum smelt_status {
 #define SMELT_STATUS_ENUM(number, name, text) SMELT_STATUS_##name = number,

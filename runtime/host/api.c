@@ -378,6 +378,15 @@ static enum smelt_nested_result result_of(enum sm_frame_end end)
     return SMELT_NESTED_TRAPPED;
 }
 
+/* What keeps the callee from running: no node failure and no end of the caller. */
+static enum smelt_host_action refuse(struct smelt_host_call *call, enum smelt_nested_result why,
+                                     enum smelt_nested_result *result)
+{
+    *result = why;
+    smelt_buf_deinit(&call->frame->call_result);
+    return SMELT_HOST_CONTINUE;
+}
+
 /* Runs the callee in the layer on top and accounts for its fuel. Its results have no way to the
  * caller; its return data becomes the caller's call result. */
 static enum smelt_host_action run_callee(struct smelt_host_call *call,
@@ -390,22 +399,25 @@ static enum smelt_host_action run_callee(struct smelt_host_call *call,
     struct smelt_frame callee = {
         .transaction = caller->transaction,
         .contract = contract,
-        .context = {.origin = caller->context.origin,
-                    .caller = caller->context.address,
-                    .address = nested->address,
-                    .value = nested->value,
-                    .input = input,
-                    .block_number = caller->context.block_number,
-                    .block_timestamp = caller->context.block_timestamp,
-                    .depth = caller->context.depth + 1,
-                    .is_static = caller->context.is_static || nested->is_static},
+        .context = caller->context,
+        .outer = caller,
+        .function = sm_slice(export_->name, export_->name_size),
     };
+    callee.context.input = input;
+    callee.context.depth++;
+    callee.context.is_static = caller->context.is_static || nested->kind == SMELT_NESTED_STATIC;
+    if (nested->kind != SMELT_NESTED_DELEGATE) {
+        callee.context.caller = caller->context.address;
+        callee.context.address = nested->address;
+        callee.context.value = nested->value;
+    }
     uint64_t *slots = (uint64_t *)sm_calloc(sm_frame_slot_count(export_), sizeof(*slots));
     if (slots == NULL) {
         return fail_no_memory(call);
     }
     uint64_t left = sm_exec_fuel(caller->activation);
-    uint64_t allowed = left - left / 64;
+    uint32_t divisor = caller->transaction->profile->fuel_kept_divisor;
+    uint64_t allowed = divisor != 0 ? left - left / divisor : left;
     uint64_t fuel = nested->fuel == 0 || nested->fuel > allowed ? allowed : nested->fuel;
     sm_frame_run(&callee, export_, slots, fuel);
     if (callee.end == SM_FRAME_FAILED) {
@@ -440,11 +452,9 @@ static enum smelt_host_action call_in_layer(struct smelt_host_call *call,
     if (!sm_u128_is_zero(nested->value)) {
         action = smelt_host_transfer(call, &nested->address, nested->value, &is_paid);
     }
-    *result = SMELT_NESTED_BALANCE;
-    if (action == SMELT_HOST_CONTINUE && is_paid) {
-        action = run_callee(call, nested, input, contract, export_, result);
-    } else {
-        smelt_buf_deinit(&call->frame->call_result);
+    if (action == SMELT_HOST_CONTINUE) {
+        action = is_paid ? run_callee(call, nested, input, contract, export_, result)
+                         : refuse(call, SMELT_NESTED_BALANCE, result);
     }
     if (action == SMELT_HOST_CONTINUE && *result == SMELT_NESTED_RETURNED) {
         sm_overlay_merge(overlay);
@@ -454,8 +464,24 @@ static enum smelt_host_action call_in_layer(struct smelt_host_call *call,
     return action;
 }
 
-/* When several things are in the way, the first of: static violation, depth, contract and function,
- * balance. */
+static bool is_reentrant(const struct smelt_frame *caller, const struct smelt_nested_call *nested)
+{
+    enum smelt_reentrancy rule = caller->transaction->profile->reentrancy;
+    bool is_delegate = nested->kind == SMELT_NESTED_DELEGATE;
+    const struct smelt_address *address = is_delegate ? &caller->context.address : &nested->address;
+    if (rule == SMELT_REENTRANCY_ALLOWED || (rule == SMELT_REENTRANCY_BLOCKED && is_delegate)) {
+        return false;
+    }
+    for (const struct smelt_frame *frame = caller; frame != NULL; frame = frame->outer) {
+        if (memcmp(&frame->context.address, address, sizeof(*address)) == 0 &&
+            (rule == SMELT_REENTRANCY_BLOCKED ||
+             sm_slice_equal(frame->function, nested->function))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum smelt_host_action smelt_host_call_contract(struct smelt_host_call *call,
                                                 const struct smelt_nested_call *nested,
                                                 enum smelt_nested_result *result)
@@ -463,28 +489,31 @@ enum smelt_host_action smelt_host_call_contract(struct smelt_host_call *call,
     struct smelt_frame *frame = call->frame;
     struct sm_contract *contract = NULL;
     const struct sm_export *export_ = NULL;
-    *result = SMELT_NESTED_DEPTH;
+    if (!sm_u128_is_zero(nested->value) && nested->kind != SMELT_NESTED_CALL) {
+        return fail_internal(call, "sent value with a call that takes none");
+    }
     if (!sm_u128_is_zero(nested->value) && is_static_violation(call)) {
         return SMELT_HOST_STOP;
     }
     if (frame->context.depth >= frame->transaction->profile->call_depth_max) {
-        smelt_buf_deinit(&frame->call_result);
-        return SMELT_HOST_CONTINUE;
+        return refuse(call, SMELT_NESTED_DEPTH, result);
     }
     if (find_callee(call, nested, &contract, &export_) != SMELT_HOST_CONTINUE) {
         return SMELT_HOST_STOP;
     }
     if (contract == NULL) {
-        *result = SMELT_NESTED_NO_CONTRACT;
-        smelt_buf_deinit(&frame->call_result);
-        return SMELT_HOST_CONTINUE;
+        return refuse(call, SMELT_NESTED_NO_CONTRACT, result);
     }
+    enum smelt_host_action action;
     struct smelt_buf copy = {0};
     struct smelt_slice input;
-    enum smelt_host_action action =
-        hold_input(call, nested->input, &copy, &input)
-            ? call_in_layer(call, nested, input, contract, export_, result)
-            : fail_no_memory(call);
+    if (is_reentrant(frame, nested)) {
+        action = refuse(call, SMELT_NESTED_REENTRANT, result);
+    } else if (!hold_input(call, nested->input, &copy, &input)) {
+        action = fail_no_memory(call);
+    } else {
+        action = call_in_layer(call, nested, input, contract, export_, result);
+    }
     smelt_buf_deinit(&copy);
     sm_contract_release(contract);
     return action;

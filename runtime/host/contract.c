@@ -68,7 +68,7 @@ enum smelt_status sm_contract_load(int fd, const struct smelt_hash *key,
     if (contract == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
-    contract->references = 1;
+    atomic_init(&contract->references, 1);
     contract->module_hash = *module_hash;
     contract->artefact_key = *key;
     SMELT_TRY(sm_exec_load(fd, key, module_hash, &contract->module, err));
@@ -83,12 +83,14 @@ cleanup:
 
 void sm_contract_acquire(struct sm_contract *contract)
 {
-    contract->references++;
+    atomic_fetch_add_explicit(&contract->references, 1, memory_order_relaxed);
 }
 
 void sm_contract_release(struct sm_contract *contract)
 {
-    if (contract == NULL || --contract->references != 0) {
+    /* the last one sees every use by other threads as over */
+    if (contract == NULL ||
+        atomic_fetch_sub_explicit(&contract->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
     sm_exec_release(contract->module);
@@ -104,6 +106,7 @@ enum smelt_status sm_resident_init(struct sm_resident *resident, size_t limit,
     if (resident->contracts == NULL) {
         return sm_error_no_memory(err, "engine");
     }
+    (void)pthread_mutex_init(&resident->lock, NULL); /* fails for no reason that applies */
     resident->count = 0;
     resident->limit = limit;
     return SMELT_STATUS_OK;
@@ -111,9 +114,13 @@ enum smelt_status sm_resident_init(struct sm_resident *resident, size_t limit,
 
 void sm_resident_deinit(struct sm_resident *resident)
 {
+    if (resident->contracts == NULL) {
+        return; /* never initialised */
+    }
     for (size_t i = 0; i < resident->count; i++) {
         sm_contract_release(resident->contracts[i]);
     }
+    (void)pthread_mutex_destroy(&resident->lock);
     sm_free(resident->contracts);
     memset(resident, 0, sizeof(*resident));
 }
@@ -125,40 +132,65 @@ static void move_to_front(struct sm_resident *resident, size_t from, struct sm_c
     resident->contracts[0] = contract;
 }
 
-struct sm_contract *sm_resident_find(struct sm_resident *resident,
-                                     const struct smelt_hash *module_hash)
+static struct sm_contract *find(struct sm_resident *resident, const struct smelt_hash *module_hash)
 {
     for (size_t i = 0; i < resident->count; i++) {
         struct sm_contract *contract = resident->contracts[i];
         if (memcmp(&contract->module_hash, module_hash, sizeof(*module_hash)) == 0) {
             move_to_front(resident, i, contract);
-            sm_contract_acquire(contract);
             return contract;
         }
     }
     return NULL;
 }
 
-/* Position of the least recently used contract that only the set refers to. */
-static size_t victim(const struct sm_resident *resident)
+struct sm_contract *sm_resident_find(struct sm_resident *resident,
+                                     const struct smelt_hash *module_hash)
 {
-    size_t at = resident->count;
-    do {
-        assert(at != 0);
-        at--;
-    } while (resident->contracts[at]->references != 1);
-    return at;
+    (void)pthread_mutex_lock(&resident->lock);
+    struct sm_contract *contract = find(resident, module_hash);
+    if (contract != NULL) {
+        sm_contract_acquire(contract);
+    }
+    (void)pthread_mutex_unlock(&resident->lock);
+    return contract;
+}
+
+/* The cell for one more contract: a new one, else that of the least recently used contract that
+ * only the set refers to, which is handed out to be released. `limit` when there is none. */
+static size_t make_room(struct sm_resident *resident, struct sm_contract **dropped)
+{
+    if (resident->count < resident->limit) {
+        return resident->count++;
+    }
+    for (size_t at = resident->count; at-- != 0;) {
+        if (atomic_load_explicit(&resident->contracts[at]->references, memory_order_acquire) == 1) {
+            *dropped = resident->contracts[at];
+            return at;
+        }
+    }
+    return resident->limit;
 }
 
 void sm_resident_keep(struct sm_resident *resident, struct sm_contract *contract)
 {
-    size_t from = resident->count;
-    if (resident->count == resident->limit) {
-        from = victim(resident);
-        sm_contract_release(resident->contracts[from]);
-    } else {
-        resident->count++;
+    struct sm_contract *dropped = NULL;
+    (void)pthread_mutex_lock(&resident->lock);
+    if (find(resident, &contract->module_hash) == NULL) {
+        size_t from = make_room(resident, &dropped);
+        if (from != resident->limit) {
+            sm_contract_acquire(contract);
+            move_to_front(resident, from, contract);
+        }
     }
-    sm_contract_acquire(contract);
-    move_to_front(resident, from, contract);
+    (void)pthread_mutex_unlock(&resident->lock);
+    sm_contract_release(dropped); /* unmapping takes its time */
+}
+
+size_t sm_resident_count(struct sm_resident *resident)
+{
+    (void)pthread_mutex_lock(&resident->lock);
+    size_t count = resident->count;
+    (void)pthread_mutex_unlock(&resident->lock);
+    return count;
 }

@@ -5,9 +5,8 @@
  *     sm_resident_keep       the set takes a reference of its own; may drop the least recently used
  *     sm_contract_release    a frame is done with it
  *
- * A contract that a frame refers to is never dropped: not only does its code stay mapped, it can
- * also be found again, which a contract that is being deployed depends on (its code is not in the
- * store yet). */
+ * A contract that a frame refers to is never dropped from the set: its code is mapped anyway. All
+ * functions may be called by several threads at once. */
 #ifndef SM_HOST_CONTRACT_H
 #define SM_HOST_CONTRACT_H
 
@@ -15,8 +14,11 @@
 
 #include <smelt/host.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 struct sm_contract {
-    size_t references;
+    atomic_size_t references;
     struct sm_exec_module *module;
     struct smelt_hash module_hash;
     struct smelt_hash artefact_key;
@@ -37,17 +39,20 @@ void sm_contract_release(struct sm_contract *contract); /* NULL is fine; the las
 
 /* Most recently used first. Zero-initialise, then sm_resident_init. */
 struct sm_resident {
+    pthread_mutex_t lock;
     struct sm_contract **contracts;
     size_t count;
     size_t limit;
 };
 
-/* `limit` must exceed the number of contracts that frames can refer to at once. */
 enum smelt_status sm_resident_init(struct sm_resident *resident, size_t limit,
                                    struct smelt_error *err);
 void sm_resident_deinit(struct sm_resident *resident);
 struct sm_contract *sm_resident_find(struct sm_resident *resident,
                                      const struct smelt_hash *module_hash);
+/* When all contracts of a full set are in use the new one is not kept. Nor is it when another
+ * thread has loaded the same in the meantime. */
 void sm_resident_keep(struct sm_resident *resident, struct sm_contract *contract);
+size_t sm_resident_count(struct sm_resident *resident);
 
 #endif

@@ -285,7 +285,7 @@ static enum smelt_host_action call_contract_static(struct smelt_host_call *call)
                                              .function = slice_arg(call, 1),
                                              .input = slice_arg(call, 2),
                                              .fuel = call->args[3].value,
-                                             .is_static = true};
+                                             .kind = SMELT_NESTED_STATIC};
     return nest(call, &nested);
 }
 

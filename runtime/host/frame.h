@@ -48,6 +48,8 @@ struct smelt_frame {
     struct sm_transaction *transaction;
     struct sm_contract *contract; /* borrowed */
     struct smelt_host_context context;
+    const struct smelt_frame *outer;  /* of the caller; NULL for the outermost frame */
+    struct smelt_slice function;      /* name of the export; borrowed */
     struct sm_activation *activation; /* while it runs */
     uint32_t row;                     /* of the host function that is running */
     struct smelt_buf return_data;     /* or revert data; empty after any other end */
@@ -62,7 +64,8 @@ struct smelt_frame {
 };
 
 /* Instantiates the contract with `fuel` and runs `export_`, or nothing more when it is NULL. Fill
- * transaction, contract and context of a zeroed frame first. `slots` as for sm_exec_invoke. */
+ * transaction, contract, context, outer and function of a zeroed frame first. `slots` as for
+ * sm_exec_invoke. */
 void sm_frame_run(struct smelt_frame *frame, const struct sm_export *export_, uint64_t *slots,
                   uint64_t fuel);
 void sm_frame_deinit(struct smelt_frame *frame);

@@ -31,6 +31,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/checked.h"
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/status.h"
 
@@ -94,6 +95,7 @@ struct sm_overlay {
     size_t layer_capacity;
 
     struct smelt_buf scratch; /* a value on its way from the store */
+    struct sm_overlay_reads reads;
     struct smelt_store_write *writes;
     struct smelt_event *events;
 };
@@ -317,9 +319,12 @@ static enum smelt_status load(struct sm_overlay *overlay, struct entry *entry,
 {
     struct smelt_store *store = overlay->store;
     bool is_found = false;
+    uint64_t start = sm_clock_ns();
     enum smelt_status status =
         store->ops->get(store->impl, overlay->snapshot, SMELT_STORE_STATE,
                         sm_slice(entry->key, entry->key_size), &overlay->scratch, &is_found, err);
+    overlay->reads.ns += sm_clock_ns() - start;
+    overlay->reads.count++;
     if (status != SMELT_STATUS_OK) {
         return status;
     }
@@ -395,6 +400,11 @@ void sm_overlay_merge(struct sm_overlay *overlay)
 size_t sm_overlay_depth(const struct sm_overlay *overlay)
 {
     return overlay->depth;
+}
+
+struct sm_overlay_reads sm_overlay_reads(const struct sm_overlay *overlay)
+{
+    return overlay->reads;
 }
 
 /* Reads, writes, events. */

@@ -31,6 +31,13 @@ void sm_overlay_drop(struct sm_overlay *overlay);  /* needs a layer */
 void sm_overlay_merge(struct sm_overlay *overlay); /* needs at least two */
 size_t sm_overlay_depth(const struct sm_overlay *overlay);
 
+/* What the store was asked for so far. */
+struct sm_overlay_reads {
+    uint64_t count;
+    uint64_t ns;
+};
+struct sm_overlay_reads sm_overlay_reads(const struct sm_overlay *overlay);
+
 /* `value` is borrowed until the key is next written, the layer that wrote it dropped, or the
  * overlay destroyed: copy it before contract code runs. */
 enum smelt_status sm_overlay_get(struct sm_overlay *overlay, struct smelt_slice key,

@@ -8,7 +8,9 @@
  * keeps alive what it sees. Node priorities are a SipHash of the key under a random key: the shape
  * of a tree cannot be steered by whoever chooses the keys.
  *
- * Counts are not atomic: like an engine, a store is used by one thread at a time. */
+ * Threads: `newest` is read and replaced under a lock; writers take turns. What a view holds is
+ * never changed, so reading one takes no lock: a writer changes nodes that its own tree alone
+ * holds, which nobody else can reach. */
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/checked.h"
@@ -18,13 +20,15 @@
 #include <smelt/store.h>
 
 #include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define WHERE "store"
 
 /* A key and its value, shared by all copies of a node. */
 struct pair {
-    size_t holders;
+    atomic_size_t holders;
     struct smelt_slice key; /* slices into `bytes` */
     struct smelt_slice value;
     uint8_t bytes[];
@@ -33,7 +37,7 @@ struct pair {
 enum side { LEFT, RIGHT };
 
 struct node {
-    size_t holders;
+    atomic_size_t holders;
     uint64_t priority; /* a parent's is not less than its children's */
     struct pair *pair;
     struct node *child[2];
@@ -46,6 +50,8 @@ struct view {
 
 struct memory_store {
     struct smelt_store handle;
+    pthread_mutex_t writing; /* one batch at a time; taken before `lock` */
+    pthread_mutex_t lock;    /* over `newest`, for as long as copying it takes */
     struct view newest;
     struct sm_hash_key hash_key;
 };
@@ -68,7 +74,7 @@ static struct pair *make_pair(struct smelt_slice key, struct smelt_slice value)
     if (pair == NULL) {
         return NULL;
     }
-    pair->holders = 1;
+    atomic_init(&pair->holders, 1);
     pair->key = sm_slice(pair->bytes, key.size);
     pair->value = sm_slice(pair->bytes + key.size, value.size);
     if (key.size != 0) {
@@ -80,9 +86,20 @@ static struct pair *make_pair(struct smelt_slice key, struct smelt_slice value)
     return pair;
 }
 
+static void hold(atomic_size_t *holders)
+{
+    atomic_fetch_add_explicit(holders, 1, memory_order_relaxed);
+}
+
+/* True for the last holder, which sees all uses by the others as over. */
+static bool drop(atomic_size_t *holders)
+{
+    return atomic_fetch_sub_explicit(holders, 1, memory_order_acq_rel) == 1;
+}
+
 static void release_pair(struct pair *pair)
 {
-    if (--pair->holders == 0) {
+    if (drop(&pair->holders)) {
         sm_free(pair);
     }
 }
@@ -90,7 +107,7 @@ static void release_pair(struct pair *pair)
 static struct node *acquire(struct node *node)
 {
     if (node != NULL) {
-        node->holders++;
+        hold(&node->holders);
     }
     return node;
 }
@@ -98,7 +115,7 @@ static struct node *acquire(struct node *node)
 /* Recursion is as deep as the tree: logarithmic, expected. */
 static void release(struct node *node)
 {
-    if (node == NULL || --node->holders != 0) {
+    if (node == NULL || !drop(&node->holders)) {
         return;
     }
     release(node->child[LEFT]);
@@ -107,23 +124,29 @@ static void release(struct node *node)
     sm_free(node);
 }
 
+static void fill(struct node *node, uint64_t priority, struct pair *pair)
+{
+    atomic_init(&node->holders, 1);
+    node->priority = priority;
+    node->pair = pair;
+    hold(&pair->holders);
+}
+
 /* Makes `*slot` a node that this slot alone holds. */
 static bool own(struct node **slot)
 {
     struct node *shared = *slot;
     assert(shared != NULL);
-    if (shared->holders == 1) {
+    if (atomic_load_explicit(&shared->holders, memory_order_acquire) == 1) {
         return true;
     }
     struct node *copy = (struct node *)sm_alloc(sizeof(*copy));
     if (copy == NULL) {
         return false;
     }
-    *copy = (struct node){.holders = 1,
-                          .priority = shared->priority,
-                          .pair = shared->pair,
-                          .child = {acquire(shared->child[LEFT]), acquire(shared->child[RIGHT])}};
-    copy->pair->holders++;
+    fill(copy, shared->priority, shared->pair);
+    copy->child[LEFT] = acquire(shared->child[LEFT]);
+    copy->child[RIGHT] = acquire(shared->child[RIGHT]);
     release(shared);
     *slot = copy;
     return true;
@@ -155,8 +178,7 @@ static bool put(struct node **slot, struct pair *pair, uint64_t priority)
         if (leaf == NULL) {
             return false;
         }
-        *leaf = (struct node){.holders = 1, .priority = priority, .pair = pair};
-        pair->holders++;
+        fill(leaf, priority, pair);
         *slot = leaf;
         return true;
     }
@@ -168,7 +190,7 @@ static bool put(struct node **slot, struct pair *pair, uint64_t priority)
     if (order == 0) {
         release_pair(node->pair);
         node->pair = pair;
-        pair->holders++;
+        hold(&pair->holders);
         return true;
     }
     enum side side = order < 0 ? LEFT : RIGHT;
@@ -267,17 +289,23 @@ static void release_view(struct view *view)
     }
 }
 
+static void copy_newest(struct memory_store *store, struct view *to)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    copy_view(to, &store->newest);
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
 /* The operations. */
 
 static enum smelt_status memory_snapshot(void *impl, void **snapshot, struct smelt_error *err)
 {
-    const struct memory_store *store = (const struct memory_store *)impl;
     *snapshot = NULL;
     struct view *view = (struct view *)sm_alloc(sizeof(*view));
     if (view == NULL) {
         return no_memory(err);
     }
-    copy_view(view, &store->newest);
+    copy_newest((struct memory_store *)impl, view);
     *snapshot = view;
     return SMELT_STATUS_OK;
 }
@@ -291,28 +319,30 @@ static void memory_release(void *impl, void *snapshot)
     }
 }
 
-static struct node *root_of(const void *impl, const void *snapshot, enum smelt_store_family family)
+/* Held, for its reader to release: the newest state may be replaced meanwhile. */
+static struct node *acquire_root(void *impl, const void *snapshot, enum smelt_store_family family)
 {
-    const struct view *newest = &((const struct memory_store *)impl)->newest;
-    const struct view *view = snapshot != NULL ? (const struct view *)snapshot : newest;
-    return view->roots[family];
+    struct memory_store *store = (struct memory_store *)impl;
+    if (snapshot != NULL) {
+        return acquire(((const struct view *)snapshot)->roots[family]);
+    }
+    (void)pthread_mutex_lock(&store->lock);
+    struct node *root = acquire(store->newest.roots[family]);
+    (void)pthread_mutex_unlock(&store->lock);
+    return root;
 }
 
 static enum smelt_status memory_get(void *impl, void *snapshot, enum smelt_store_family family,
                                     struct smelt_slice key, struct smelt_buf *value, bool *found,
                                     struct smelt_error *err)
 {
-    const struct pair *pair = find(root_of(impl, snapshot, family), key);
-    *found = false;
+    struct node *root = acquire_root(impl, snapshot, family);
+    const struct pair *pair = find(root, key);
     value->size = 0;
-    if (pair == NULL) {
-        return SMELT_STATUS_OK;
-    }
-    if (!sm_buf_append(value, pair->value.data, pair->value.size)) {
-        return no_memory(err);
-    }
-    *found = true;
-    return SMELT_STATUS_OK;
+    *found = pair != NULL && sm_buf_append(value, pair->value.data, pair->value.size);
+    enum smelt_status status = pair != NULL && !*found ? no_memory(err) : SMELT_STATUS_OK;
+    release(root);
+    return status;
 }
 
 static enum smelt_status memory_iterate(void *impl, void *snapshot, enum smelt_store_family family,
@@ -320,19 +350,18 @@ static enum smelt_status memory_iterate(void *impl, void *snapshot, enum smelt_s
                                         void *context, struct smelt_error *err)
 {
     (void)err;
-    /* held, in case the visitor writes to the store */
-    struct node *root = acquire(root_of(impl, snapshot, family));
+    struct node *root = acquire_root(impl, snapshot, family);
     (void)walk(root, prefix, visit, context);
     release(root);
     return SMELT_STATUS_OK;
 }
 
-static enum smelt_status memory_write(void *impl, const struct smelt_store_write *writes,
-                                      size_t count, struct smelt_error *err)
+static enum smelt_status write_batch(struct memory_store *store,
+                                     const struct smelt_store_write *writes, size_t count,
+                                     struct smelt_error *err)
 {
-    struct memory_store *store = (struct memory_store *)impl;
     struct view next;
-    copy_view(&next, &store->newest);
+    copy_newest(store, &next);
     for (size_t i = 0; i < count; i++) {
         struct node **root = &next.roots[writes[i].family];
         bool is_done;
@@ -350,15 +379,30 @@ static enum smelt_status memory_write(void *impl, const struct smelt_store_write
             return no_memory(err);
         }
     }
-    release_view(&store->newest);
+    (void)pthread_mutex_lock(&store->lock);
+    struct view last = store->newest;
     store->newest = next;
+    (void)pthread_mutex_unlock(&store->lock);
+    release_view(&last);
     return SMELT_STATUS_OK;
+}
+
+static enum smelt_status memory_write(void *impl, const struct smelt_store_write *writes,
+                                      size_t count, struct smelt_error *err)
+{
+    struct memory_store *store = (struct memory_store *)impl;
+    (void)pthread_mutex_lock(&store->writing);
+    enum smelt_status status = write_batch(store, writes, count, err);
+    (void)pthread_mutex_unlock(&store->writing);
+    return status;
 }
 
 static void memory_close(void *impl)
 {
     struct memory_store *store = (struct memory_store *)impl;
     release_view(&store->newest);
+    (void)pthread_mutex_destroy(&store->lock);
+    (void)pthread_mutex_destroy(&store->writing);
     sm_free(store);
 }
 
@@ -377,9 +421,12 @@ enum smelt_status smelt_store_create_memory(struct smelt_store **out, struct sme
         return no_memory(err);
     }
     store->handle = (struct smelt_store){.ops = &memory_ops, .impl = store};
+    /* neither fails with default attributes (POSIX leaves no reason that applies) */
+    (void)pthread_mutex_init(&store->writing, NULL);
+    (void)pthread_mutex_init(&store->lock, NULL);
     enum smelt_status status = sm_hash_key_init(&store->hash_key, err);
     if (status != SMELT_STATUS_OK) {
-        sm_free(store);
+        memory_close(store);
         return status;
     }
     *out = &store->handle;

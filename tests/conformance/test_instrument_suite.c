@@ -1,14 +1,15 @@
 /* Every module at hand through the instrumenter: what passes the gate must come out as a module
- * that our validator and wasm-validate accept. Modules are those of the specification suite and, in
- * the same directory, of real-modules.tar.gz.
+ * that our validator and wasm-validate accept, and that the checker proves. Modules are those of
+ * the specification suite and, in the same directory, of real-modules.tar.gz.
  *
  *   test_instrument_suite <directory with spec-testsuite.tar.gz> <scratch directory>
  *
  * Exit status: 0 passed, 1 failed, 77 skipped because there is no suite. */
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/fs.h"
 #include "compiler/driver/process.h"
-#include "compiler/instrument/instrument.h"
+#include "compiler/instrument/check.h"
 #include "tests/conformance/suite.h"
 
 #include <dirent.h>
@@ -26,6 +27,9 @@ struct run {
     unsigned refused; /* by decoder, validator or gate */
     unsigned instrumented;
     unsigned failed;
+    uint64_t instrument_ns;
+    uint64_t check_ns;
+    uint64_t wasm_bytes;
 };
 
 static void fail(struct run *run, const char *name, const char *what, struct smelt_slice why)
@@ -82,6 +86,25 @@ static void check_output(struct run *run, const char *name, struct smelt_slice w
     smelt_buf_deinit(&complaint);
 }
 
+/* As a stage of the compiler, and from the bytes alone. */
+static void prove(struct run *run, const char *name, struct sm_check_input input)
+{
+    struct smelt_error err = {0};
+    uint64_t start = sm_clock_ns();
+    enum smelt_status status = sm_check(&input, &err);
+    run->check_ns += sm_clock_ns() - start;
+    if (status == SMELT_STATUS_OK) {
+        input.lists = NULL;
+        status = sm_check(&input, &err);
+    }
+    if (status != SMELT_STATUS_OK) {
+        char why[600];
+        (void)snprintf(why, sizeof(why), "%s (function %lld, offset %lld)", err.message,
+                       (long long)err.func_index, (long long)err.offset);
+        fail(run, name, "checker", smelt_slice_from_string(why));
+    }
+}
+
 static void check_module(struct run *run, const char *name, struct smelt_slice wasm)
 {
     /* the modules know no ABI, so no export is special */
@@ -102,11 +125,21 @@ static void check_module(struct run *run, const char *name, struct smelt_slice w
     }
     /* both schedules: one has dynamic charges, the other has none, and free instructions */
     const struct smelt_schedule *schedule = run->schedules[run->instrumented % 2];
+    uint64_t start = sm_clock_ns();
     if (sm_instrument(&module, &policy, &profile, schedule, &arena, &out, &err) !=
         SMELT_STATUS_OK) {
         fail(run, name, "instrumenter", smelt_slice_from_string(err.message));
     } else {
+        run->instrument_ns += sm_clock_ns() - start;
         run->instrumented++;
+        run->wasm_bytes += wasm.size;
+        const struct sm_check_input input = {.module = &module,
+                                             .policy = &policy,
+                                             .profile = &profile,
+                                             .schedule = schedule,
+                                             .instrumented = sm_buf_slice(&out.wasm),
+                                             .lists = &out};
+        prove(run, name, input);
         check_output(run, name, sm_buf_slice(&out.wasm));
     }
     smelt_buf_deinit(&out.wasm);
@@ -198,7 +231,11 @@ int main(int argc, char **argv)
         run_file(&run, &suite, suite.names[i]);
     }
     run_archive(&run, argv[1]);
-    printf("instrumented %u, refused %u, failed %u\n", run.instrumented, run.refused, run.failed);
+    printf("instrumented and proved %u, refused %u, failed %u\n", run.instrumented, run.refused,
+           run.failed);
+    printf("%llu bytes of wasm: instrument %.1f ms, check %.1f ms\n",
+           (unsigned long long)run.wasm_bytes, (double)run.instrument_ns / 1e6,
+           (double)run.check_ns / 1e6);
     smelt_schedule_destroy(schedules[0]);
     smelt_schedule_destroy(schedules[1]);
     suite_close(&suite);

@@ -176,7 +176,7 @@ interp::HostFunc::Ptr import_of(interpreter &self, const interp::ImportType &imp
 {
     const auto &type = *wabt::cast<interp::FuncType>(import.type.get());
     interp::HostFunc::Callback callback;
-    if (import.module == "h") {
+    if (import.module != "m") {
         callback = [&self, &type, number](interp::Thread &, const interp::Values &params,
                                           interp::Values &results, interp::Trap::Ptr *out) {
             return call_host(self, number, type, params, results, out);

@@ -9,7 +9,7 @@ export SMELT_CLANG=$clang SMELT_WASM2C=$wasm2c
 run_json 0 compile "$contracts/counter.wat"
 holds '.cached == false and (.module_hash | test("^[0-9a-f]{64}$")) and (.artefact_key | test("^[0-9a-f]{64}$"))'
 holds 'keys == ["artefact", "artefact_key", "bytes", "cached", "module_hash", "timings_ms"]'
-holds '.timings_ms | keys == ["clang", "decode", "instrument", "lower", "publish", "wasm2c"] and all(.[]; . >= 0) and .clang > 0'
+holds '.timings_ms | keys == ["check", "clang", "decode", "instrument", "lower", "publish", "wasm2c"] and all(.[]; . >= 0) and .clang > 0'
 expect "size of the artefact" "$(stat -c %s "$(field .artefact)")" "$(field .bytes)"
 [ "$(head -c 4 "$(field .artefact)" | tail -c 3)" = ELF ] || fail "not an ELF file"
 [ -s clang.log ] && [ -s wasm2c.log ] || fail "the wrappers were not used"
@@ -57,6 +57,31 @@ run 0 compile counter.wasm
 for text in cached counter.wasm "$hash" "$(jq -rn "$first"'[1]')" "$(jq -rn "$first"'[2]')"; do
     grep -qF -- "$text" "$answer" || fail "does not print $text"
 done
+
+echo "== explained fuel"
+mkdir empty-path
+run_json 0 compile counter.wasm --explain-fuel --cache unused-cache
+holds '.functions | length >= 1 and all(.[]; (.name | type) == "string" and .blocks[0].checked)'
+holds '.charge == ([.functions[].blocks[].charge] | add) and .blocks == ([.functions[].blocks[]] | length)'
+holds '.instructions == ([.functions[].blocks[].instructions] | add)'
+holds '[.functions[].blocks[].host[] | select(.name == "storage_write") | [.module, .base, .per_unit, .unit, .extra]] | unique == [["env", 1000, 10, 1, 1000]]'
+cp "$answer" explained.json
+(PATH=$PWD/empty-path "$smelt" compile counter.wasm --explain-fuel --json) >"$answer" || fail "wants a tool"
+cmp "$answer" explained.json || fail "explains differently without tools"
+[ -z "$(find unused-cache -name '*.so')" ] || fail "something was compiled"
+run 0 compile counter.wasm --explain-fuel
+expect "total" "$(tail -1 "$answer" | sed 's/.*charge //')" "$(jq .charge explained.json)"
+expect "host calls" "$(grep -c 'env.storage' "$answer")" "$(jq '[.functions[].blocks[].host[] | select(.name | startswith("storage"))] | length' explained.json)"
+run_json 0 compile counter.wasm --explain-fuel --schedule unit
+holds '[.functions[].blocks[].host[].base] | all(. == 0)'
+refuses 2 invalid_argument compile counter.wasm --explain-fuel -o explained.so
+refuses 3 float_refused compile "$contracts/float.wat" --explain-fuel
+printf '(module (func (export "a\\1b[31m\\"b") (nop)))' >hostile.wat
+run 0 compile hostile.wat --explain-fuel
+! grep -q "$(printf '\033')" "$answer" || fail "an escape sequence got through"
+echo '(module)' >none.wat
+run_json 0 compile none.wat --explain-fuel
+holds '. == {"functions": [], "blocks": 0, "instructions": 0, "charge": 0}'
 
 echo "== options that make another artefact"
 key=$(jq -rn "$first"'[1]')

@@ -2,7 +2,10 @@
 #include "base/alloc.h"
 #include "tests/support/cmocka_all.h"
 
+#include <smelt/alloc.h>
+
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void test_blocks_are_counted(void **state)
@@ -97,6 +100,56 @@ static void test_fault_hits_the_nth_and_all_after(void **state)
     }
 }
 
+struct counter {
+    size_t reallocations;
+    size_t deallocations;
+};
+
+static void *counted_reallocate(void *context, void *block, size_t size)
+{
+    ((struct counter *)context)->reallocations++;
+    void *grown = realloc(block, size);
+    if (block == NULL && grown != NULL) {
+        memset(grown, 0xa5, size); /* what sm_calloc has to clear */
+    }
+    return grown;
+}
+
+static void counted_deallocate(void *context, void *block)
+{
+    ((struct counter *)context)->deallocations++;
+    free(block);
+}
+
+static void test_an_allocator_of_the_embedder(void **state)
+{
+    (void)state;
+    static const uint8_t zeroes[12];
+    struct counter counter = {0};
+    struct smelt_allocator allocator = {counted_reallocate, counted_deallocate, &counter};
+    assert_int_equal(smelt_set_allocator(&allocator, NULL), SMELT_STATUS_OK);
+    void *a = sm_alloc(10);
+    void *b = sm_calloc(3, 4);
+    assert_memory_equal(b, zeroes, sizeof(zeroes));
+    a = sm_realloc_array(a, 20, 1);
+    assert_int_equal(counter.reallocations, 3);
+    assert_int_equal(sm_alloc_blocks(), 2);
+
+    struct smelt_error err = {0};
+    assert_int_equal(smelt_set_allocator(NULL, &err), SMELT_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "2 blocks are in use"));
+    sm_free(a);
+    sm_free(b);
+    sm_free(NULL);
+    assert_int_equal(counter.deallocations, 2);
+
+    allocator.deallocate = NULL;
+    assert_int_equal(smelt_set_allocator(&allocator, &err), SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(smelt_set_allocator(NULL, &err), SMELT_STATUS_OK);
+    sm_free(sm_alloc(1));
+    assert_int_equal(counter.reallocations, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_products_that_overflow_are_refused),
         cmocka_unit_test(test_failed_growth_keeps_the_block),
         cmocka_unit_test(test_fault_hits_the_nth_and_all_after),
+        cmocka_unit_test(test_an_allocator_of_the_embedder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static enum smelt_status store_write(void *impl, const struct smelt_store_write 
         return sm_error_set(err, SMELT_STATUS_NO_SPACE, "store", "write failed on demand");
     }
     enum smelt_status status = fixture->inner->ops->write(fixture->inner->impl, writes, count, err);
-    fixture->writes += status == SMELT_STATUS_OK;
+    fixture->writes += status == SMELT_STATUS_OK; /* the engine writes one batch at a time */
     return status;
 }
 
@@ -87,7 +87,7 @@ static const struct smelt_store_ops store_ops = {
 static int open_artefact(const char *name, const struct smelt_hash *key,
                          const struct smelt_hash *hash)
 {
-    static uint8_t file[1 << 18];
+    static _Thread_local uint8_t file[1 << 18];
     uint8_t marks[64];
     char path[512];
     memset(marks, GUEST_KEY_MARK, 32);
@@ -118,7 +118,7 @@ static enum smelt_status source_open(void *context, const struct smelt_hash *mod
     if (fixture->refusal != SMELT_STATUS_OK) {
         return sm_error_set(err, fixture->refusal, "gate", "refused on demand");
     }
-    fixture->opens++;
+    atomic_fetch_add(&fixture->opens, 1);
     assert_true(wasm.size < sizeof(name));
     memcpy(name, wasm.data, wasm.size);
     name[wasm.size] = '\0';

@@ -9,6 +9,8 @@
 
 #include <smelt/runtime.h>
 
+#include <stdatomic.h>
+
 struct fixture {
     struct smelt_store store; /* in front of `inner` */
     struct smelt_store *inner;
@@ -17,7 +19,7 @@ struct fixture {
     struct smelt_transaction transaction; /* from alice, the default fuel */
     struct smelt_receipt *receipt;        /* of the last call */
     struct smelt_error err;
-    size_t opens;              /* artefacts taken from the source */
+    atomic_size_t opens;       /* artefacts taken from the source */
     size_t writes;             /* batches */
     size_t fail_get;           /* 1: the next get fails, and all after it; 0: none */
     bool fail_write;           /* the next batches fail */

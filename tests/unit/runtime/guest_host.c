@@ -338,6 +338,7 @@ static const u8 types_f32[] = {0x7d};
 
 static const struct sm_export exports[] = {
     {NAME("run"), 23, types_i64s + 1, 0, 1, 10, e_run},
+    {NAME("again"), 23, types_i64s + 1, 0, 1, 10, e_run},
     {NAME("host"), 24, types_i64s, 8, 1, 10, e_host},
     {NAME("swap"), 25, types_swap, 2, 2, 10, e_swap},
     {NAME("trap"), 26, types_i32s, 0, 0, 10, e_trap},
