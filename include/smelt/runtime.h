@@ -96,10 +96,10 @@ struct smelt_transaction {
     uint64_t block_number;
     uint64_t block_timestamp; /* seconds */
     bool is_static;           /* calls only: effects trap, nothing is written */
-    /* Wall clock from the start of execution; 0: none. Getting the artefact of the outermost
-     * contract, which a deploy may compile, comes before and does not count; so does the commit,
-     * which comes after. A transaction that runs longer ends as DEADLINE_EXCEEDED, a node failure:
-     * when it does depends on the machine, so it may never enter consensus. */
+    /* Wall clock from the start of execution; 0: none. Waiting for a turn and getting the artefact
+     * of the outermost contract, which a deploy may compile, come before and do not count; nor does
+     * the commit, which comes after. A transaction that runs longer ends as DEADLINE_EXCEEDED, a
+     * node failure: when it does depends on the machine, so it may never enter consensus. */
     uint64_t deadline_ms;
     struct smelt_cancel *cancel; /* borrowed; NULL: none */
 };
