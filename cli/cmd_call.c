@@ -38,9 +38,9 @@ const struct cli_command cli_command_call = {
                .arguments_min = 2,
                .arguments_max = CLI_ARGUMENTS_UNLIMITED,
                .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) |
-                           CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(BLOCK) | CLI_ACCEPTS(TIME) |
-                           CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
-                           CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE),
+                           CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(DEADLINE_MS) | CLI_ACCEPTS(BLOCK) |
+                           CLI_ACCEPTS(TIME) | CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(PROFILE) |
+                           CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE),
                .required = CLI_ACCEPTS(STATE)},
     .brief = "call a function of a contract",
     .notes = "Effects are kept when the function returns and dropped when it does not.\n",

@@ -219,6 +219,7 @@ void cli_transaction_init(struct smelt_transaction *transaction, const struct cl
         .block_number = options->values[CLI_OPTION_BLOCK].number,
         .block_timestamp = options->values[CLI_OPTION_TIME].number,
         .is_static = options->values[CLI_OPTION_STATIC].is_given,
+        .deadline_ms = options->values[CLI_OPTION_DEADLINE_MS].number,
     };
 }
 

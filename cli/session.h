@@ -68,7 +68,8 @@ enum smelt_status cli_module_read(const char *path, struct cli_module *out,
                                   struct smelt_error *err);
 void cli_module_deinit(struct cli_module *module);
 
-/* The transaction of --from, --value, --input, --fuel, --block, --time and --static. */
+/* The transaction of --from, --value, --input, --fuel, --deadline-ms, --block, --time and --static.
+ */
 void cli_transaction_init(struct smelt_transaction *transaction, const struct cli_options *options);
 
 /* Typed arguments behind the first `skipped` positional ones. The caller frees `*values`. */

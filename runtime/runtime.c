@@ -8,7 +8,8 @@
  *     load       contract -> resident set, else code from the store (or the deploy), else source:
  *                without a turn, since it may take a compiler's time
  *     prepare    nonce of the signer, account of a new contract, value     (not in static calls)
- *     run        the outermost frame, on a guest stack of its own
+ *     run        the outermost frame, on a guest stack of its own, under a watch when there is a
+ *                deadline or a token
  *     settle     node failure: its status. Returned: everything the layer holds, and the code of a
  *                new contract, becomes one batch. Any other outcome: nothing is kept, the nonce
  *                and the value included.
@@ -21,6 +22,8 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "hostabi/profile.h"
+#include "runtime/exec/fault.h"
+#include "runtime/exec/watchdog.h"
 #include "runtime/host/contract.h"
 #include "runtime/host/engine.h"
 #include "runtime/host/frame.h"
@@ -47,6 +50,8 @@ struct smelt_engine {
     struct sm_resident resident;
     struct sm_metrics metrics;
     pthread_mutex_t turn; /* held by the transaction that may write */
+    struct sm_watchdog watchdog;
+    bool has_fault_handlers;
 };
 
 /* One transaction while it runs. Zeroed, then filled step by step; run_deinit copes with any
@@ -139,6 +144,9 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     }
     SMELT_TRY(sm_meta_claim(options->store, engine->options.profile, options->schedule,
                             own_policy != NULL ? own_policy : options->policy, err));
+    SMELT_TRY(sm_watchdog_init(&engine->watchdog, options->deadline_signal, err));
+    SMELT_TRY(sm_fault_acquire(err));
+    engine->has_fault_handlers = true;
     *out = engine;
     engine = NULL;
 cleanup:
@@ -149,12 +157,17 @@ cleanup:
 
 void smelt_engine_destroy(struct smelt_engine *engine)
 {
-    if (engine != NULL) {
-        sm_resident_deinit(&engine->resident);
-        sm_exec_pool_destroy(engine->pool);
-        (void)pthread_mutex_destroy(&engine->turn);
-        sm_free(engine);
+    if (engine == NULL) {
+        return;
     }
+    if (engine->has_fault_handlers) {
+        sm_fault_release();
+    }
+    sm_watchdog_deinit(&engine->watchdog);
+    sm_resident_deinit(&engine->resident);
+    sm_exec_pool_destroy(engine->pool);
+    (void)pthread_mutex_destroy(&engine->turn);
+    sm_free(engine);
 }
 
 /* ---- getting code ---------------------------------------------------------------------------- */
@@ -376,7 +389,16 @@ static enum smelt_status execute(struct run *run, const struct smelt_address *ad
     };
     uint64_t start = sm_clock_ns();
     uint64_t loaded = run->load_ns;
+    struct sm_watch watch = {0};
+    if (transaction->deadline_ms != 0 || transaction->cancel != NULL) {
+        enum smelt_status status = sm_watch_begin(
+            &watch, &run->engine->watchdog, transaction->deadline_ms, transaction->cancel, err);
+        if (status != SMELT_STATUS_OK) {
+            return status;
+        }
+    }
     sm_frame_run(&run->frame, run->export_, run->slots, run->fuel_limit);
+    sm_watch_end(&watch);
     run->execute_ns = sm_clock_ns() - start - (run->load_ns - loaded);
     if (run->frame.end == SM_FRAME_FAILED) {
         if (err != NULL) {

@@ -13,7 +13,9 @@
  *   4. the handler runs. It returns SMELT_HOST_CONTINUE, or SMELT_HOST_STOP when one of the
  *      functions below told it that the frame has ended (pass STOP on at once, after cleaning up).
  *
- * Handlers run on the guest's native stack: at most SMELT_HOST_STACK_BYTES are theirs. */
+ * Handlers run on the guest's native stack: at most SMELT_HOST_STACK_BYTES are theirs. They are not
+ * interrupted by a deadline or a cancellation, which take effect when they return; system calls may
+ * return EINTR meanwhile. */
 #ifndef SMELT_HOST_H
 #define SMELT_HOST_H
 

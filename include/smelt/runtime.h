@@ -44,6 +44,9 @@ struct smelt_engine_options {
     struct smelt_artefact_source source; /* required */
     const struct smelt_profile *profile; /* borrowed; NULL: smelt_profile_engine */
     const smelt_host_fn *handlers; /* one per row of the profile; NULL only with the built-in one */
+    /* Real-time signal that stops transactions with a deadline or token; 0: SIGRTMIN + 12. The
+     * process must not use it for anything else. */
+    int deadline_signal;
 };
 
 /* Checks that the store belongs to this profile, schedule and policy, or records them in a new
@@ -73,6 +76,20 @@ SMELT_API bool smelt_value_parse(const char *text, struct smelt_value *out);
 #define SMELT_VALUE_TEXT_BYTES 32
 SMELT_API void smelt_value_format(struct smelt_value value, char *out);
 
+/* Stops transactions from another thread: all that carry the token, when it is triggered. One that
+ * has returned by then is kept whole; any other ends as CANCELLED and leaves no trace. */
+struct smelt_cancel;
+
+SMELT_API enum smelt_status smelt_cancel_create(struct smelt_cancel **out,
+                                                struct smelt_error *err) SMELT_WARN_UNUSED;
+/* No transaction may be running with it. NULL is fine. */
+SMELT_API void smelt_cancel_destroy(struct smelt_cancel *cancel);
+/* From any thread, but not from a signal handler. Stays triggered: transactions that begin later
+ * are refused as CANCELLED. */
+SMELT_API void smelt_cancel_trigger(struct smelt_cancel *cancel);
+/* Makes the token usable again. Transactions that have noticed the trigger stop all the same. */
+SMELT_API void smelt_cancel_reset(struct smelt_cancel *cancel);
+
 struct smelt_transaction {
     struct smelt_address from; /* signer and outermost caller */
     struct smelt_u128 value;   /* moved to the contract before it runs */
@@ -81,6 +98,12 @@ struct smelt_transaction {
     uint64_t block_number;
     uint64_t block_timestamp; /* seconds */
     bool is_static;           /* calls only: effects trap, nothing is written */
+    /* Wall clock from the start of execution; 0: none. Waiting for a turn and getting the artefact
+     * of the outermost contract, which a deploy may compile, come before and do not count; nor does
+     * the commit, which comes after. A transaction that runs longer ends as DEADLINE_EXCEEDED, a
+     * node failure: when it does depends on the machine, so it may never enter consensus. */
+    uint64_t deadline_ms;
+    struct smelt_cancel *cancel; /* borrowed; NULL: none */
 };
 
 enum smelt_outcome_kind {

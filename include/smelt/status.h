@@ -56,9 +56,12 @@ extern "C" {
     XX(409, NO_SPACE, "no_space")                                                                  \
     XX(410, READ_ONLY, "read_only")                                                                \
     XX(411, NOT_FOUND, "not_found")                                                                \
-    XX(413, INSTANCE_LIMIT, "instance_limit")                                                      \
+    XX(412, DEADLINE_EXCEEDED, "deadline_exceeded")                                                \
+    XX(413, CANCELLED, "cancelled")                                                                \
+    XX(414, INSTANCE_LIMIT, "instance_limit")                                                      \
     XX(901, INTERNAL, "internal")                                                                  \
-    XX(902, TRANSLATION_UNPROVEN, "translation_unproven")
+    XX(902, TRANSLATION_UNPROVEN, "translation_unproven")                                          \
+    XX(903, GUEST_FAULT, "guest_fault")
 
 enum smelt_status {
 #define SMELT_STATUS_ENUM(number, name, text) SMELT_STATUS_##name = number,

@@ -13,9 +13,13 @@
 #include "runtime/exec/stack.h"
 
 /* An sm_exec_invoke that has not ended; lives in its stack frame. Together they are the chain of
- * ways out: a trap or a stop takes the innermost. */
+ * ways out: a trap or a stop takes the innermost. Whenever generated code runs, the innermost of
+ * its activation is the current one of the thread (signals.h) as well. */
 struct sm_invocation {
-    struct sm_invocation *outer;
+    struct sm_invocation *outer; /* of the same activation */
+    struct sm_invocation *below; /* on the same thread, whatever its activation */
+    const struct sm_activation *activation;
+    const struct sm_export *export_;
     void *frame; /* for sm_exec_leave */
     struct sm_exec_result *result;
 };

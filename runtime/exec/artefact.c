@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/status.h"
 #include "runtime/exec/pool.h"
+#include "runtime/exec/signals.h"
 
 #include <smelt/host.h>
 
@@ -45,6 +46,7 @@ struct sm_exec_module {
     struct segment segments[SEGMENTS_MAX];
     size_t segment_count;
     struct sm_home *home; /* owned */
+    uintptr_t load_address;
 };
 
 /* ---- loading ------------------------------------------------------------------------------ */
@@ -123,6 +125,7 @@ static enum smelt_status open_object(struct sm_exec_module *module, int fd, stru
         return sm_error_set(err, SMELT_STATUS_INTERNAL, WHERE,
                             "the dynamic linker does not know the object it loaded");
     }
+    module->load_address = map->l_addr;
     struct segment_search search = {.module = module, .load_address = map->l_addr};
     (void)dl_iterate_phdr(collect_segments, &search);
     return SMELT_STATUS_OK;
@@ -145,8 +148,8 @@ static enum smelt_status mismatch_at(struct smelt_error *err, const char *array,
                         array, index, what);
 }
 
-static bool lies_in(const struct sm_exec_module *module, uintptr_t start, uint64_t size,
-                    uint32_t flags)
+SM_UNINSTRUMENTED static bool lies_in(const struct sm_exec_module *module, uintptr_t start,
+                                      uint64_t size, uint32_t flags)
 {
     for (size_t i = 0; i < module->segment_count; i++) {
         const struct segment *segment = &module->segments[i];
@@ -524,4 +527,15 @@ const struct sm_function *sm_exec_find_function(const struct sm_exec_module *mod
         return NULL;
     }
     return &functions[low - 1];
+}
+
+SM_UNINSTRUMENTED bool sm_exec_is_code(const struct sm_exec_module *module, uintptr_t address)
+{
+    return lies_in(module, address, 1, PF_X);
+}
+
+SM_UNINSTRUMENTED uint64_t sm_exec_code_offset(const struct sm_exec_module *module,
+                                               uintptr_t address)
+{
+    return address - module->load_address;
 }

@@ -1,11 +1,14 @@
-/* sm_exec_enter and sm_exec_leave for each machine.
+/* sm_exec_enter and sm_exec_leave for each machine, and the way to the latter out of a handler.
  *
  * Both machines follow one plan. The frame pointer keeps the frame of sm_exec_enter on the caller's
  * stack while the stack pointer moves to the guest's; since the frame description (CFI) is given
  * relative to the frame pointer, debuggers, profilers and backtrace() walk from guest code to the
  * caller of sm_exec_enter as through any other call. Leaving loads that frame pointer and continues
- * behind the call, as if it had returned. */
+ * behind the call, as if it had returned. It never touches the stack it comes from, so a handler
+ * may send there a thread whose stack pointer is in a guard. */
 #include "runtime/exec/enter.h"
+
+#include "runtime/exec/signals.h"
 
 #if defined(__x86_64__)
 
@@ -79,6 +82,21 @@ __asm__(".section .rodata\n"
         "    jmp .Lsm_entered\n"
         "    .cfi_endproc\n"
         ".size sm_exec_leave, . - sm_exec_leave\n");
+
+#define DIRECTION_FLAG 0x400 /* clear in C, and may be set where a signal came */
+
+SM_UNINSTRUMENTED uintptr_t sm_exec_context_pc(const ucontext_t *context)
+{
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+}
+
+SM_UNINSTRUMENTED void sm_exec_context_leave(ucontext_t *context, void *frame)
+{
+    greg_t *registers = context->uc_mcontext.gregs;
+    registers[REG_RDI] = (greg_t)(uintptr_t)frame;
+    registers[REG_RIP] = (greg_t)(uintptr_t)sm_exec_leave;
+    registers[REG_EFL] &= ~(greg_t)DIRECTION_FLAG;
+}
 
 #elif defined(__aarch64__)
 
@@ -154,6 +172,17 @@ __asm__(".text\n"
         "    b .Lsm_entered\n"
         "    .cfi_endproc\n"
         ".size sm_exec_leave, . - sm_exec_leave\n");
+
+SM_UNINSTRUMENTED uintptr_t sm_exec_context_pc(const ucontext_t *context)
+{
+    return (uintptr_t)context->uc_mcontext.pc;
+}
+
+SM_UNINSTRUMENTED void sm_exec_context_leave(ucontext_t *context, void *frame)
+{
+    context->uc_mcontext.regs[0] = (uintptr_t)frame;
+    context->uc_mcontext.pc = (uintptr_t)sm_exec_leave;
+}
 
 #else
 #error "smelt runs contracts on x86-64 and aarch64: write sm_exec_enter for this machine first"

@@ -102,6 +102,11 @@ const struct sm_export *sm_exec_find_export(const struct sm_exec_module *module,
 const struct sm_function *sm_exec_find_function(const struct sm_exec_module *module,
                                                 uint32_t offset);
 
+/* Whether `address` is in the module's text, and where in the shared object. For signal handlers
+ * too. */
+bool sm_exec_is_code(const struct sm_exec_module *module, uintptr_t address);
+uint64_t sm_exec_code_offset(const struct sm_exec_module *module, uintptr_t address);
+
 /* ---- activations -------------------------------------------------------------------------- */
 
 struct sm_activation;
@@ -121,7 +126,21 @@ enum sm_exec_end {
     SM_EXEC_TRAPPED,     /* `trap` and `offset` say how and where */
     SM_EXEC_OUT_OF_FUEL, /* fuel left is reported as 0 */
     SM_EXEC_STOPPED,     /* by the host callback, which knows why */
+    SM_EXEC_FAULTED,     /* generated code broke a promise, see `fault`; no outcome, no fuel */
     SM_EXEC_FAILED       /* node failure, see `status`; no outcome, fuel is meaningless */
+};
+
+enum sm_exec_fault_kind {
+    SM_EXEC_FAULT_MEMORY,     /* an access behind linear memory, inside its reservation */
+    SM_EXEC_FAULT_STACK,      /* an access to a guard of the guest stack */
+    SM_EXEC_FAULT_INSTRUCTION /* SIGFPE or SIGILL */
+};
+
+struct sm_exec_fault {
+    enum sm_exec_fault_kind kind;
+    const struct sm_export *export_; /* whose invocation it was */
+    uint64_t code_offset;            /* of the instruction, in the shared object */
+    uint64_t memory_offset;          /* MEMORY: of the access, from the start of linear memory */
 };
 
 struct sm_exec_result {
@@ -129,9 +148,12 @@ struct sm_exec_result {
     enum smelt_trap trap;
     bool has_offset;
     uint32_t offset; /* of the trapping instruction, or of the host call that stopped */
-    /* FAILED: NO_MEMORY when the machine refused a guest stack, or a memory.grow that the limits
-     * allow, INTERNAL when generated code asked for what its compiler never emits. OK otherwise. */
+    /* FAILED: NO_MEMORY when the machine refused a guest stack, a signal stack, or a memory.grow
+     * that the limits allow; DEADLINE_EXCEEDED or CANCELLED when the thread's watch said so
+     * (watchdog.h); INTERNAL when generated code asked for what its compiler never emits. OK
+     * otherwise. */
     enum smelt_status status;
+    struct sm_exec_fault fault; /* FAULTED, which takes handlers: fault.h. Zeroes otherwise. */
 };
 
 /* Instance, table and memory are as the module defines them, active segments applied: nothing of
@@ -148,11 +170,12 @@ void sm_exec_destroy(struct sm_activation *activation); /* NULL is fine */
  * The answer belongs to the module and never changes; ask before the first invocation. */
 void sm_exec_start(const struct sm_activation *activation, struct sm_exec_result *result);
 
-/* Runs an export: `slots` has room for max(params, results, 1). Takes the entry's stack weight for
- * the time of the call (trap stack_overflow, without offset, when it is not there), and at the end
- * turns negative fuel into OUT_OF_FUEL whatever else happened, a failure excepted. Sets the
- * floating point environment to the default (round to nearest, no flush to zero, exceptions masked)
- * and restores the caller's; host functions run in the default one. */
+/* Runs an export, unless the thread's watch has told it to stop: `slots` has room for max(params,
+ * results, 1). Takes the entry's stack weight for the time of the call (trap stack_overflow,
+ * without offset, when it is not there), and at the end turns negative fuel into OUT_OF_FUEL
+ * whatever else happened, a failure or fault excepted. Sets the floating point environment to the
+ * default (round to nearest, no flush to zero, exceptions masked) and restores the caller's; host
+ * functions run in the default one. */
 void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *export_,
                     uint64_t *slots, struct sm_exec_result *result);
 

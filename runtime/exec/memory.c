@@ -24,6 +24,7 @@
 #include "runtime/exec/memory.h"
 
 #include "base/status.h"
+#include "runtime/exec/signals.h"
 
 #include <errno.h>
 #include <string.h>
@@ -174,6 +175,13 @@ bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
 }
 
 /* ---- growth ------------------------------------------------------------------------------- */
+
+SM_UNINSTRUMENTED bool sm_memory_guards(const struct sm_memory *memory, uintptr_t address)
+{
+    uintptr_t offset = address - (uintptr_t)memory->base;
+    return memory->base != NULL && offset >= memory->size &&
+           offset < SM_SLOT_BYTES + SM_SLOT_GUARD_BYTES;
+}
 
 enum sm_memory_growth sm_memory_grow(struct sm_memory *memory, uint32_t pages)
 {

@@ -36,6 +36,9 @@ bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
  * is then unknown, and the slot must not be touched again. */
 bool sm_memory_unbind(struct sm_memory *memory);
 
+/* Whether `address` lies in the reservation behind the accessible part. For signal handlers too. */
+bool sm_memory_guards(const struct sm_memory *memory, uintptr_t address);
+
 enum sm_memory_growth {
     SM_MEMORY_GREW,
     SM_MEMORY_LIMIT,  /* past pages_max: deterministic, the contract sees -1 */

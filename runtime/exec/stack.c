@@ -11,6 +11,7 @@
 #include "runtime/exec/stack.h"
 
 #include "base/status.h"
+#include "runtime/exec/signals.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -71,4 +72,11 @@ void sm_stack_trim(struct sm_stack *stack)
     if (!is_untouched) {
         (void)madvise(stack->bottom, below, MADV_DONTNEED);
     }
+}
+
+SM_UNINSTRUMENTED bool sm_stack_guards(const struct sm_stack *stack, uintptr_t address)
+{
+    uintptr_t bottom = (uintptr_t)stack->bottom;
+    return bottom != 0 && (address - (bottom - GUARD_BYTES) < GUARD_BYTES ||
+                           address - (bottom + stack->size) < GUARD_BYTES);
 }

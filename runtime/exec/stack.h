@@ -4,6 +4,7 @@
 
 #include <smelt/status.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,5 +37,8 @@ void sm_stack_deinit(struct sm_stack *stack);
 #define SM_STACK_KEPT_BYTES ((size_t)65536)
 /* Gives back the pages below that, when a call has gone so deep. */
 void sm_stack_trim(struct sm_stack *stack);
+
+/* Whether `address` lies in a guard. For signal handlers too. */
+bool sm_stack_guards(const struct sm_stack *stack, uintptr_t address);
 
 #endif

@@ -4,6 +4,8 @@
 #include "base/status.h"
 #include "runtime/host/dispatch.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 void sm_frame_fail(struct smelt_frame *frame, const struct smelt_error *error)
@@ -12,6 +14,46 @@ void sm_frame_fail(struct smelt_frame *frame, const struct smelt_error *error)
         frame->transaction->failure = *error;
     }
     frame->end = SM_FRAME_FAILED;
+}
+
+static const char *failure_text(enum smelt_status status)
+{
+    switch ((int)status) {
+    case SMELT_STATUS_NO_MEMORY:
+        return "the machine has no memory for a guest stack, a signal stack or memory.grow";
+    case SMELT_STATUS_DEADLINE_EXCEEDED:
+        return "the transaction ran past its deadline";
+    case SMELT_STATUS_CANCELLED:
+        return "the transaction was cancelled";
+    default:
+        return "generated code broke the artefact ABI";
+    }
+}
+
+static void set_fault(const struct smelt_frame *frame, const struct sm_exec_fault *fault,
+                      struct smelt_error *err)
+{
+    const struct sm_export *export_ = fault->export_;
+    char hash[2 * SMELT_HASH_BYTES + 1];
+    char what[64];
+    smelt_hex_encode(frame->contract->module_hash.bytes, SMELT_HASH_BYTES, hash);
+    switch (fault->kind) {
+    case SM_EXEC_FAULT_MEMORY:
+        (void)snprintf(what, sizeof(what), "accessed 0x%" PRIx64 ", behind linear memory",
+                       fault->memory_offset);
+        break;
+    case SM_EXEC_FAULT_STACK:
+        (void)snprintf(what, sizeof(what), "accessed a guard of the guest stack");
+        break;
+    case SM_EXEC_FAULT_INSTRUCTION:
+        (void)snprintf(what, sizeof(what), "executed an instruction that faults");
+        break;
+    }
+    (void)sm_error_set_at(err, SMELT_STATUS_GUEST_FAULT, "execute", (int64_t)export_->func_index,
+                          -1,
+                          "generated code of module %s %s, at 0x%" PRIx64
+                          " of the shared object, during %.*s: report it with the module",
+                          hash, what, fault->code_offset, (int)export_->name_size, export_->name);
 }
 
 void sm_frame_settle(struct smelt_frame *frame, const struct sm_exec_result *result)
@@ -30,10 +72,11 @@ void sm_frame_settle(struct smelt_frame *frame, const struct sm_exec_result *res
     case SM_EXEC_STOPPED:
         break; /* the host function that stopped it has set the end */
     case SM_EXEC_FAILED:
-        (void)sm_error_set(&error, result->status, "execute",
-                           result->status == SMELT_STATUS_NO_MEMORY
-                               ? "the machine has no memory for a guest stack or memory.grow"
-                               : "generated code broke the artefact ABI");
+        (void)sm_error_set(&error, result->status, "execute", "%s", failure_text(result->status));
+        sm_frame_fail(frame, &error);
+        break;
+    case SM_EXEC_FAULTED:
+        set_fault(frame, &result->fault, &error);
         sm_frame_fail(frame, &error);
         break;
     }

@@ -230,11 +230,10 @@ static enum verdict run_action(struct file *file, const json_t *command, struct 
 
 static enum verdict fail_end(struct file *file, const struct call *call, const char *instead)
 {
-    static const char *const ends[] = {[SM_EXEC_RETURNED] = "returned",
-                                       [SM_EXEC_TRAPPED] = "trapped",
-                                       [SM_EXEC_OUT_OF_FUEL] = "out of fuel",
-                                       [SM_EXEC_STOPPED] = "stopped",
-                                       [SM_EXEC_FAILED] = "failed"};
+    static const char *const ends[] = {
+        [SM_EXEC_RETURNED] = "returned",       [SM_EXEC_TRAPPED] = "trapped",
+        [SM_EXEC_OUT_OF_FUEL] = "out of fuel", [SM_EXEC_STOPPED] = "stopped",
+        [SM_EXEC_FAULTED] = "faulted",         [SM_EXEC_FAILED] = "failed"};
     return fail(file, "%s (trap %s, status %s) instead of %s", ends[call->result.end],
                 smelt_trap_name(call->result.trap), smelt_status_name(call->result.status),
                 instead);

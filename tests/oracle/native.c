@@ -106,6 +106,8 @@ static void take_outcome(const struct sm_activation *activation, const struct or
     case SM_EXEC_FAILED:
         fprintf(stderr, "native: the call failed: %s\n", smelt_status_name(result->status));
         exit(EXIT_FAILURE);
+    case SM_EXEC_FAULTED: /* takes handlers, and there are none here */
+        abort();
     }
     out->fuel_used = call->fuel - sm_exec_fuel(activation);
 }

@@ -131,7 +131,8 @@ void native_close(struct native *native);
 const struct sm_descriptor *native_descriptor(const struct native *native);
 void native_run(struct native *native, const struct oracle_call *call, struct oracle_outcome *out);
 
-/* From now on, calls leave the first word of their memory there (0 without memory); NULL: no more. */
+/* From now on, calls leave the first word of their memory there (0 without memory); NULL: no more.
+ */
 void native_leave_word(struct native *native, uint32_t *out);
 
 /* ---- counting by instruction ----------------------------------------------------------------- */

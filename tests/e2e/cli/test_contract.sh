@@ -84,6 +84,7 @@ holds '.host_error == "key_size"'
 spin() {
     call 12 spin --fuel 100000
     holds '.outcome == "out_of_fuel" and .fuel_used == 100000 and .fuel_limit == 100000 and .writes == 0 and .events == []'
+    refuses 1 deadline_exceeded call "$address" churn --state "$state" --fuel 9223372036854775807 --deadline-ms 20
 }
 unchanged spin
 run 11 call "$address" $'odd\033[31mname' --state "$state"
@@ -135,7 +136,7 @@ echo "== a frame of megabytes"
 awk 'BEGIN {
     for (i = 0; i < 32; i++) { types = types " i64"; values = values " i64.const 0" }
     print "(module (func $many (result" types ")" values ") (func (export \"go\")"
-    for (i = 0; i < 6500; i++) print "(block (call $many) (br 0))"
+    for (i = 0; i < 2300; i++) print "(block (call $many) (br 0))"
     print "))" }' >frame.wat
 run_json 0 run frame.wat go
 holds '.outcome == "returned"'
@@ -163,6 +164,9 @@ holds '.return_data == "0102"'
 run_json 10 run "$contracts/probe.wat" refuse
 run_json 11 run "$contracts/probe.wat" stop
 run_json 12 run "$contracts/probe.wat" spin --fuel 100000
+refuses 1 deadline_exceeded run "$contracts/probe.wat" churn --fuel 9223372036854775807 --deadline-ms 20
+run_json 0 run "$contracts/probe.wat" add i32:1 i64:2 --deadline-ms 60000
+holds '.results == ["i64:3"]'
 run_json 11 run "$contracts/probe.wat" write --static
 holds '.trap == "static_violation"'
 run_json 11 run "$contracts/init_fails.wat" nothing

@@ -32,6 +32,8 @@ unchanged usage "--fuel" "${call[@]}" --fuel 0
 unchanged usage "--fuel" "${call[@]}" --fuel 1e9
 unchanged usage "--fuel" "${call[@]}" --fuel -1
 unchanged usage "--fuel" "${call[@]}" --fuel 9223372036854775808
+unchanged usage "--deadline-ms" "${call[@]}" --deadline-ms 0
+unchanged usage "--deadline-ms" "${call[@]}" --deadline-ms 1.5
 unchanged usage "--value" "${call[@]}" --value 340282366920938463463374607431768211456
 unchanged usage "--value" "${call[@]}" --value 0x10
 unchanged usage "--from" "${call[@]}" --from abcd

@@ -3,6 +3,8 @@
 #include "tests/unit/runtime/guest.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
+#include "runtime/exec/watchdog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +56,18 @@ static void invoke_host(struct subject *subject)
     struct sm_exec_result result;
     uint64_t slots[4] = {0, 1};
     sm_exec_invoke(subject->activation, subject->export_, slots, &result);
+}
+
+static struct sm_watchdog watchdog;
+
+static void invoke_watched(struct subject *subject)
+{
+    struct sm_watch watch;
+    if (sm_watch_begin(&watch, &watchdog, 60000, NULL, NULL) != SMELT_STATUS_OK) {
+        abort();
+    }
+    invoke(subject);
+    sm_watch_end(&watch);
 }
 
 static void create_and_destroy(struct subject *subject)
@@ -144,6 +158,38 @@ static void measure_lives(void)
     sm_exec_release(subject.module);
 }
 
+/* How long after its deadline a loop has been left. */
+#define STOPS       500
+#define DEADLINE_MS 3
+static void measure_stops(const char *what, const char *export_name)
+{
+    double late[STOPS];
+    struct sm_exec_module *module = guest_load_rogue();
+    struct sm_activation *activation = create(module);
+    const struct sm_export *export_ =
+        sm_exec_find_export(module, smelt_slice_from_string(export_name));
+    for (int i = 0; i < STOPS; i++) {
+        struct sm_watch watch;
+        struct sm_exec_result result;
+        uint64_t slots[4] = {0};
+        uint64_t start = sm_clock_ns();
+        if (sm_watch_begin(&watch, &watchdog, DEADLINE_MS, NULL, NULL) != SMELT_STATUS_OK) {
+            abort();
+        }
+        sm_exec_invoke(activation, export_, slots, &result);
+        sm_watch_end(&watch);
+        if (result.status != SMELT_STATUS_DEADLINE_EXCEEDED) {
+            abort();
+        }
+        late[i] = (double)(sm_clock_ns() - start) / 1e3 - DEADLINE_MS * 1e3;
+    }
+    qsort(late, STOPS, sizeof(late[0]), compare);
+    (void)printf("%-36s %6.0f us median, %6.0f us 99%%, %6.0f us most\n", what, late[STOPS / 2],
+                 late[STOPS * 99 / 100], late[STOPS - 1]);
+    sm_exec_destroy(activation);
+    sm_exec_release(module);
+}
+
 int main(void)
 {
     struct subject subject = {.module = guest_load_all()};
@@ -152,10 +198,18 @@ int main(void)
     measure("invoke, add", invoke, &subject, "add", 100000);
     measure("invoke, trap", invoke, &subject, "trap", 100000);
     measure("invoke, one host call", invoke_host, &subject, "host", 100000);
+    if (sm_watchdog_init(&watchdog, 0, NULL) != SMELT_STATUS_OK) {
+        abort();
+    }
+    measure("invoke under a deadline", invoke_watched, &subject, "empty", 100000);
     measure("create, start, destroy", create_and_destroy, &subject, "add", 2000);
     measure("create, start, invoke add, destroy", create_invoke_destroy, &subject, "add", 2000);
     measure_lives();
     measure("read file, load, release", load, &subject, "add", 100);
+    measure_stops("late after a deadline, loop", "spin");
+    measure_stops("late after a deadline, host calls", "spin_host");
+    measure_stops("late after a deadline, memory.fill", "spin_fill");
+    sm_watchdog_deinit(&watchdog);
     sm_exec_destroy(subject.activation);
     sm_exec_release(subject.module);
     guest_pool_close();

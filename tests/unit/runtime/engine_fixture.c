@@ -159,15 +159,20 @@ int fixture_setup(void **state)
     return 0;
 }
 
-int fixture_teardown(void **state)
+void fixture_destroy(struct fixture *fixture)
 {
-    struct fixture *fixture = (struct fixture *)*state;
-    size_t blocks = fixture->blocks;
     smelt_receipt_destroy(fixture->receipt);
     smelt_engine_destroy(fixture->engine);
     smelt_schedule_destroy(fixture->schedule);
     smelt_store_close(&fixture->store);
     sm_free(fixture);
+}
+
+int fixture_teardown(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    size_t blocks = fixture->blocks;
+    fixture_destroy(fixture);
     assert_int_equal(sm_alloc_blocks(), blocks);
     return 0;
 }

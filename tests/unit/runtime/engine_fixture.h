@@ -34,6 +34,7 @@ extern const struct smelt_address bob;
 
 int fixture_setup(void **state);
 int fixture_teardown(void **state); /* fails when memory is still in use */
+void fixture_destroy(struct fixture *fixture);
 
 struct smelt_artefact_source fixture_source(struct fixture *fixture);
 

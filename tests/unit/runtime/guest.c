@@ -15,6 +15,8 @@ const struct smelt_hash guest_all_key = {.bytes = {0xa1, 1}};
 const struct smelt_hash guest_all_hash = {.bytes = {0xb1, 1}};
 const struct smelt_hash guest_bare_key = {.bytes = {0xa2, 2}};
 const struct smelt_hash guest_bare_hash = {.bytes = {0xb2, 2}};
+const struct smelt_hash guest_rogue_key = {.bytes = {0xa3, 3}};
+const struct smelt_hash guest_rogue_hash = {.bytes = {0xb3, 3}};
 
 #ifdef __aarch64__
 #define RELATIVE R_AARCH64_RELATIVE
@@ -130,19 +132,30 @@ void guest_pool_close(void)
     pool_of_program = NULL;
 }
 
+static struct sm_exec_module *load(struct sm_exec_pool *pool, const char *name,
+                                   const struct smelt_hash *key, const struct smelt_hash *hash)
+{
+    struct sm_exec_module *module;
+    struct smelt_error err;
+    int fd = guest_open(name, NULL, 0);
+    if (sm_exec_load(pool, fd, key, hash, &module, &err) != SMELT_STATUS_OK) {
+        give_up("cannot load", err.message);
+    }
+    (void)close(fd);
+    return module;
+}
+
+struct sm_exec_module *guest_load_all_into(struct sm_exec_pool *pool)
+{
+    return load(pool, "guest_all.so", &guest_all_key, &guest_all_hash);
+}
+
 struct sm_exec_module *guest_load_all(void)
 {
     return guest_load_all_into(guest_pool());
 }
 
-struct sm_exec_module *guest_load_all_into(struct sm_exec_pool *pool)
+struct sm_exec_module *guest_load_rogue(void)
 {
-    struct sm_exec_module *module;
-    struct smelt_error err;
-    int fd = guest_open("guest_all.so", NULL, 0);
-    if (sm_exec_load(pool, fd, &guest_all_key, &guest_all_hash, &module, &err) != SMELT_STATUS_OK) {
-        give_up("cannot load", err.message);
-    }
-    (void)close(fd);
-    return module;
+    return load(guest_pool(), "guest_rogue.so", &guest_rogue_key, &guest_rogue_hash);
 }

@@ -8,6 +8,8 @@ extern const struct smelt_hash guest_all_key;
 extern const struct smelt_hash guest_all_hash;
 extern const struct smelt_hash guest_bare_key;
 extern const struct smelt_hash guest_bare_hash;
+extern const struct smelt_hash guest_rogue_key;
+extern const struct smelt_hash guest_rogue_hash;
 
 /* One field of an exported object of the file: `size` bytes at `offset` become the low bytes of
  * `value`. PATCH_POINTER changes what the dynamic linker will store in an 8-byte field: the address
@@ -44,8 +46,9 @@ int guest_open(const char *name, const struct guest_patch *patches, size_t patch
 struct sm_exec_pool *guest_pool(void);
 void guest_pool_close(void);
 
-/* guest_all.so, loaded into that pool, or into another. */
+/* guest_all.so and guest_rogue.so, loaded into that pool; the first also into another. */
 struct sm_exec_module *guest_load_all(void);
 struct sm_exec_module *guest_load_all_into(struct sm_exec_pool *pool);
+struct sm_exec_module *guest_load_rogue(void);
 
 #endif

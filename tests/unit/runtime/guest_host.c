@@ -9,7 +9,10 @@
  *     SCRIPT_TRAP                                 unreachable
  *     SCRIPT_BURN  fuel
  *     SCRIPT_GROW  pages
- *     SCRIPT_EXPECT value                         traps unless the result is this */
+ *     SCRIPT_EXPECT value                         traps unless the result is this
+ *     SCRIPT_SPIN  rounds                         a loop, endless for 0
+ *     SCRIPT_SPIN_HOST rounds                     the same of host calls
+ *     SCRIPT_STRAY offset                         a write there, without a check */
 #include "smelt_guest.h"
 
 #include "tests/unit/runtime/guest_host.h"
@@ -122,6 +125,26 @@ static u64 run_script(struct module *m, u64 at, u64 end)
             }
             at += 16;
             break;
+        case SCRIPT_SPIN:
+            do {
+                FUEL_CHECKED(1);
+                __asm__ volatile("" : "+r"(first));
+            } while (--first != 0);
+            at += 16;
+            break;
+        case SCRIPT_SPIN_HOST:
+            do {
+                FUEL_CHECKED(1);
+                CALL_BEGIN;
+                (void)call_import(m, GUEST_HOST_fuel_left, args, 0, GUEST_AT_SCRIPT);
+                CALL_END;
+            } while (--first != 0);
+            at += 16;
+            break;
+        case SCRIPT_STRAY:
+            *(volatile u8 *)(mem + first) = 1;
+            at += 16;
+            break;
         default:
             UNREACHABLE(GUEST_AT_SCRIPT);
         }
@@ -191,6 +214,7 @@ static u32 allocate(struct module *m, u32 size)
     case ALLOCATE_SPINS:
         for (;;) {
             FUEL_CHECKED(1000);
+            __asm__ volatile("" ::: "memory"); /* not computed ahead */
         }
         break;
     case ALLOCATE_RECURSES: /* reads "counter" again */

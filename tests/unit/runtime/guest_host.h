@@ -14,7 +14,10 @@ enum guest_script {
     SCRIPT_TRAP,
     SCRIPT_BURN,
     SCRIPT_GROW,
-    SCRIPT_EXPECT
+    SCRIPT_EXPECT,
+    SCRIPT_SPIN,
+    SCRIPT_SPIN_HOST,
+    SCRIPT_STRAY
 };
 
 enum guest_allocate {

@@ -23,8 +23,16 @@ static void is_guarded_on_both_sides(void **state)
         assert_false(is_readable(stack.bottom - 4096));
         assert_false(is_readable(stack.bottom + stack.size));
         assert_false(is_readable(stack.bottom + stack.size + 4095));
+        uintptr_t bottom = (uintptr_t)stack.bottom;
+        uintptr_t top = bottom + stack.size;
+        assert_true(sm_stack_guards(&stack, bottom - 1) && sm_stack_guards(&stack, bottom - 65536));
+        assert_true(sm_stack_guards(&stack, top) && sm_stack_guards(&stack, top + 65535));
+        assert_false(sm_stack_guards(&stack, bottom) || sm_stack_guards(&stack, top - 1));
+        assert_false(sm_stack_guards(&stack, bottom - 65537));
+        assert_false(sm_stack_guards(&stack, top + 65536) || sm_stack_guards(&stack, 0));
         sm_stack_deinit(&stack);
         assert_null(stack.bottom);
+        assert_false(sm_stack_guards(&stack, bottom - 1) || sm_stack_guards(&stack, 0));
         sm_stack_deinit(&stack);
     }
 }

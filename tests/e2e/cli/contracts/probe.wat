@@ -45,4 +45,12 @@
     (call $write_first)
     (drop (call $storage_write (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 4))))
   (func (export "spin") (call $write_first) (loop (br 0)))
+  ;; endless as well, and no compiler can tell what the fuel comes to without running it
+  (func (export "churn") (local $x i64)
+    (call $write_first)
+    (loop
+      (local.set $x (i64.xor (i64.mul (local.get $x) (i64.const 6364136223846793005))
+                             (i64.shr_u (i64.add (local.get $x) (i64.const 12345)) (i64.const 7))))
+      (i64.store (i32.const 512) (local.get $x))
+      (br 0)))
   (func (export "odd\1b[31mname") unreachable))
