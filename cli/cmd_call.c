@@ -40,7 +40,7 @@ const struct cli_command cli_command_call = {
                .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) |
                            CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(BLOCK) | CLI_ACCEPTS(TIME) |
                            CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
-                           CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE),
+                           CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE),
                .required = CLI_ACCEPTS(STATE)},
     .brief = "call a function of a contract",
     .notes = "Effects are kept when the function returns and dropped when it does not.\n",

@@ -73,15 +73,15 @@ static struct smelt_slice view(const struct smelt_buf *buf)
 static json_t *artefact_json(const struct smelt_artefact *artefact, const char *path)
 {
     const struct smelt_compile_timings *timings = &artefact->timings;
-    return json_pack(
-        "{s:o, s:o, s:o, s:I, s:b, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}", "module_hash",
-        cli_json_hex(artefact->module_hash.bytes, SMELT_HASH_BYTES), "artefact_key",
-        cli_json_hex(artefact->key.bytes, SMELT_HASH_BYTES), "artefact",
-        cli_json_text(smelt_slice_from_string(path)), "bytes", (json_int_t)artefact->size, "cached",
-        artefact->is_cached ? 1 : 0, "timings_ms", "decode", cli_json_ms(timings->decode),
-        "instrument", cli_json_ms(timings->instrument), "check", cli_json_ms(timings->check),
-        "wasm2c", cli_json_ms(timings->wasm2c), "lower", cli_json_ms(timings->lower), "clang",
-        cli_json_ms(timings->clang), "publish", cli_json_ms(timings->publish));
+    return json_pack("{s:o, s:o, s:o, s:I, s:b, s:{s:o, s:o, s:o, s:o, s:o, s:o, s:o}}",
+                     "module_hash", cli_json_hex(artefact->module_hash.bytes, SMELT_HASH_BYTES),
+                     "artefact_key", cli_json_hex(artefact->key.bytes, SMELT_HASH_BYTES),
+                     "artefact", cli_json_text(smelt_slice_from_string(path)), "bytes",
+                     (json_int_t)artefact->size, "cached", artefact->is_cached ? 1 : 0,
+                     "timings_ms", "decode", cli_json_ms(timings->decode), "instrument",
+                     cli_json_ms(timings->instrument), "check", cli_json_ms(timings->check),
+                     "wasm2c", cli_json_ms(timings->wasm2c), "lower", cli_json_ms(timings->lower),
+                     "cc", cli_json_ms(timings->cc), "publish", cli_json_ms(timings->publish));
 }
 
 static void print_timings(const struct cli_output *out, const struct smelt_compile_timings *timings)
@@ -92,7 +92,7 @@ static void print_timings(const struct cli_output *out, const struct smelt_compi
     } stages[] = {
         {"decode", timings->decode},   {"instrument", timings->instrument},
         {"check", timings->check},     {"wasm2c", timings->wasm2c},
-        {"lower", timings->lower},     {"clang", timings->clang},
+        {"lower", timings->lower},     {"cc", timings->cc},
         {"publish", timings->publish},
     };
     char text[512] = "";
@@ -204,9 +204,9 @@ const struct cli_command cli_command_compile = {
                .arguments_min = 1,
                .arguments_max = 1,
                .accepted = CLI_ACCEPTS(OUTPUT) | CLI_ACCEPTS(EMIT_C) | CLI_ACCEPTS(EMIT_WASM) |
-                           CLI_ACCEPTS(EXPLAIN_FUEL) | CLI_ACCEPTS(TIER) |
+                           CLI_ACCEPTS(EXPLAIN_FUEL) | CLI_ACCEPTS(TIER) | CLI_ACCEPTS(OPTIMISE) |
                            CLI_ACCEPTS(ANY_IMPORTS) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
-                           CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE)},
+                           CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE)},
     .brief = "compile a module into the cache",
     .notes = "FILE is a WebAssembly module, binary or text; - is standard input.\n"
              "The result is a sealed shared object, made once and then found by its key.\n"

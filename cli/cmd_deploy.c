@@ -44,11 +44,11 @@ const struct cli_command cli_command_deploy = {
                .arguments_max = 1,
                .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) |
                            CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(BLOCK) | CLI_ACCEPTS(TIME) |
-                           CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(FLOATS) |
+                           CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(POLICY) |
                            CLI_ACCEPTS(CACHE),
                .required = CLI_ACCEPTS(STATE)},
     .brief = "create a contract from a module",
     .notes = "Runs the module's init export when it has one. The state is created when missing,\n"
-             "and remembers its gas schedule.\n",
+             "and remembers its gas schedule and its policy.\n",
     .run = run_deploy,
 };

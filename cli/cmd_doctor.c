@@ -115,7 +115,7 @@ static void check_pipeline(struct report *report, const char *directory, struct 
     CLI_TRY(cli_session_open_compiler(&session, &options, out, &err));
     CLI_TRY(smelt_compile(session.compiler, answer, NULL, &artefact, &err));
     is_compiled = true;
-    add(report, "compiler", true, "clang and wasm2c are found, supported and work");
+    add(report, "compiler", true, "C compiler and wasm2c are found, supported and work");
     CLI_TRY(smelt_store_create_memory(&session.store, &err));
     CLI_TRY(cli_session_open_engine(&session, &options, out, &err));
     CLI_TRY(run_answer(&session, &result, &err));

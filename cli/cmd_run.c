@@ -63,8 +63,8 @@ const struct cli_command cli_command_run = {
                .arguments_max = CLI_ARGUMENTS_UNLIMITED,
                .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) |
                            CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(BLOCK) | CLI_ACCEPTS(TIME) |
-                           CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
-                           CLI_ACCEPTS(FLOATS) | CLI_ACCEPTS(CACHE)},
+                           CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(OPTIMISE) | CLI_ACCEPTS(PROFILE) |
+                           CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE)},
     .brief = "deploy into memory and call, for a quick try",
     .notes = "The state is in memory and gone afterwards. The sender owns what --value needs;\n"
              "value and input go to the call, not to init.\n",

@@ -56,48 +56,53 @@ static bool visit_storage(void *context, const struct smelt_address *address,
     return !dump->is_failed;
 }
 
-static json_t *schedule_json(const struct smelt_schedule *schedule)
+static json_t *rules_json(const char *name, const struct smelt_hash *digest)
 {
-    struct smelt_hash digest;
-    smelt_schedule_digest(schedule, &digest);
-    return json_pack("{s:s, s:o}", "name", smelt_schedule_name(schedule), "digest",
-                     cli_json_hex(digest.bytes, SMELT_HASH_BYTES));
+    return json_pack("{s:s, s:o}", "name", name, "digest",
+                     cli_json_hex(digest->bytes, SMELT_HASH_BYTES));
 }
 
-/* Profile and schedule, when the state has them: a state with funded accounts only has none. */
+static json_t *describe_json(const struct cli_session *session, struct smelt_slice profile_name,
+                             json_t *accounts)
+{
+    struct smelt_hash schedule;
+    struct smelt_hash policy;
+    if (session->schedule == NULL) {
+        return json_pack("{s:n, s:n, s:n, s:o}", "profile", "schedule", "policy", "accounts",
+                         accounts);
+    }
+    smelt_schedule_digest(session->schedule, &schedule);
+    smelt_policy_digest(session->policy, &policy);
+    return json_pack("{s:o, s:o, s:o, s:o}", "profile", cli_json_text(profile_name), "schedule",
+                     rules_json(smelt_schedule_name(session->schedule), &schedule), "policy",
+                     rules_json(smelt_policy_name(session->policy), &policy), "accounts", accounts);
+}
+
+/* Profile, schedule and policy. A state with nothing but funded accounts has none of them. */
 static enum smelt_status describe(struct dump *dump, struct cli_session *session,
                                   struct smelt_error *err)
 {
     struct smelt_buf profile = {0};
-    struct smelt_buf text = {0};
     struct smelt_slice profile_name;
-    bool is_recorded = false;
     enum smelt_status status;
-    CLI_TRY(smelt_state_describe(session->store, &profile, &text, &is_recorded, err));
-    if (is_recorded) {
-        struct smelt_slice view = {.data = text.data, .size = text.size};
-        CLI_TRY(smelt_schedule_parse(view, &smelt_profile_engine, &session->schedule, err));
-    }
+    CLI_TRY(cli_session_open_recorded(session, &profile, err));
     profile_name = (struct smelt_slice){.data = profile.data, .size = profile.size};
     if (dump->out->is_json) {
         dump->accounts = json_array();
-        dump->out->object = json_pack(
-            "{s:o, s:o, s:o}", "profile", is_recorded ? cli_json_text(profile_name) : json_null(),
-            "schedule", is_recorded ? schedule_json(session->schedule) : json_null(), "accounts",
-            dump->accounts);
+        dump->out->object = describe_json(session, profile_name, dump->accounts);
         if (dump->out->object == NULL) {
             status = cli_error_no_memory(err);
         }
-    } else if (is_recorded) {
+    } else if (session->schedule != NULL) {
         char *name = cli_text_escape(profile_name, false);
-        cli_headline(dump->out, CLI_TONE_PLAIN, "state", "profile %s, schedule %s",
-                     name != NULL ? name : "", smelt_schedule_name(session->schedule));
+        cli_headline(dump->out, CLI_TONE_PLAIN, "state", "profile %s, schedule %s, policy %s",
+                     name != NULL ? name : "", smelt_schedule_name(session->schedule),
+                     smelt_policy_name(session->policy));
         free(name);
     } else {
         cli_headline(dump->out, CLI_TONE_PLAIN, "state", "nothing deployed yet");
     }
 cleanup:
-    smelt_buf_deinit(&text);
     smelt_buf_deinit(&profile);
     return status;
 }

@@ -21,6 +21,8 @@ extern const struct cli_command cli_command_account_fund;
 extern const struct cli_command cli_command_account_show;
 extern const struct cli_command cli_command_state_dump;
 extern const struct cli_command cli_command_abi;
+extern const struct cli_command cli_command_schedule;
+extern const struct cli_command cli_command_policy;
 extern const struct cli_command cli_command_doctor;
 
 #endif

@@ -79,7 +79,8 @@ enum cli_exit cli_exit_of_status(enum smelt_status status)
         return CLI_EXIT_OK;
     }
     if (status == SMELT_STATUS_INVALID_ARGUMENT || status == SMELT_STATUS_UNKNOWN_FUNCTION ||
-        status == SMELT_STATUS_ARGUMENT_MISMATCH || status == SMELT_STATUS_SCHEDULE_INVALID) {
+        status == SMELT_STATUS_ARGUMENT_MISMATCH || status == SMELT_STATUS_SCHEDULE_INVALID ||
+        status == SMELT_STATUS_POLICY_INVALID) {
         return CLI_EXIT_USAGE;
     }
     return status >= 200 && status < 300 ? CLI_EXIT_REFUSED : CLI_EXIT_NODE;
@@ -109,9 +110,10 @@ const char *cli_error_hint(enum smelt_status status)
         {SMELT_STATUS_NO_CONTRACT, "smelt state dump --state DIR lists the contracts"},
         {SMELT_STATUS_INSUFFICIENT_BALANCE, "smelt account fund ADDRESS AMOUNT --state DIR adds to "
                                             "a balance"},
-        {SMELT_STATUS_STATE_MISMATCH, "leave out --schedule to use the state's own"},
+        {SMELT_STATUS_STATE_MISMATCH, "leave out --schedule and --policy to use the state's own"},
         {SMELT_STATUS_MODULE_IMPORT, "smelt abi lists what a contract may import"},
-        {SMELT_STATUS_MODULE_FLOAT, "--floats canonical-nan accepts floating point"},
+        {SMELT_STATUS_MODULE_LIMIT, "smelt policy --toml prints the limits"},
+        {SMELT_STATUS_MODULE_FLOAT, "--policy standard-floats accepts floating point"},
         {SMELT_STATUS_TOOL_MISSING, "smelt doctor says which tools are found"},
         {SMELT_STATUS_TOOL_VERSION, "smelt doctor says which tools are found"},
     };

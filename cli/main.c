@@ -9,21 +9,22 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_command_compile,    &cli_command_deploy,       &cli_command_call,
-    &cli_command_run,        &cli_command_account_fund, &cli_command_account_show,
-    &cli_command_state_dump, &cli_command_abi,          &cli_command_doctor,
+    &cli_command_compile,      &cli_command_deploy,       &cli_command_call,       &cli_command_run,
+    &cli_command_account_fund, &cli_command_account_show, &cli_command_state_dump, &cli_command_abi,
+    &cli_command_schedule,     &cli_command_policy,       &cli_command_doctor,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
-static const char exit_codes[] = "exit codes:\n"
-                                 "   0  done; a contract that was called returned\n"
-                                 "   1  this node could not do it: file, tool, state, balance\n"
-                                 "   2  usage: option, argument, function name, gas schedule\n"
-                                 "   3  the module was refused\n"
-                                 "  10  the contract reverted\n"
-                                 "  11  the contract trapped\n"
-                                 "  12  the contract ran out of fuel\n";
+static const char exit_codes[] =
+    "exit codes:\n"
+    "   0  done; a contract that was called returned\n"
+    "   1  this node could not do it: file, tool, state, balance\n"
+    "   2  usage: option, argument, function name, gas schedule, policy\n"
+    "   3  the module was refused\n"
+    "  10  the contract reverted\n"
+    "  11  the contract trapped\n"
+    "  12  the contract ran out of fuel\n";
 
 /* Commands whose name starts with `prefix` ("" for all). */
 static void print_commands(FILE *stream, const char *prefix)

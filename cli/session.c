@@ -6,88 +6,131 @@
 
 #define MODULE_FILE_BYTES_MAX                                                                      \
     ((size_t)64 << 20) /* of text or binary; the policy's limit is lower */
-#define SCHEDULE_FILE_BYTES_MAX ((size_t)1 << 20)
+#define TOML_FILE_BYTES_MAX ((size_t)1 << 20)
 
 void cli_session_close(struct cli_session *session)
 {
     smelt_engine_destroy(session->engine);
     smelt_store_close(session->store);
     smelt_compiler_destroy(session->compiler);
+    smelt_policy_destroy(session->policy);
     smelt_schedule_destroy(session->schedule);
     smelt_cache_close(session->cache);
     memset(session, 0, sizeof(*session));
 }
 
-/* A built-in name wins over a file of that name, which can still be given as ./NAME. */
-static enum smelt_status load_schedule(const char *name, struct smelt_schedule **out,
-                                       struct smelt_error *err)
+/* ---- schedule and policy --------------------------------------------------------------------- */
+
+/* The text of a schedule or policy that is not built in. */
+static enum smelt_status read_toml(const char *name, const char *what, const char *builtins,
+                                   struct cli_bytes *out, struct smelt_error *err)
 {
+    enum smelt_status status = cli_file_read(name, TOML_FILE_BYTES_MAX, out, err);
+    if (status == SMELT_STATUS_NOT_FOUND) {
+        return cli_error_usage(err, "\"%.200s\" is neither a file nor a built-in %s (%s)", name,
+                               what, builtins);
+    }
+    return status;
+}
+
+enum smelt_status cli_schedule_load(const char *name, struct smelt_schedule **out,
+                                    struct smelt_error *err)
+{
+    struct cli_bytes text = {0};
     enum smelt_status status = smelt_schedule_builtin(name, &smelt_profile_engine, out, err);
     if (status != SMELT_STATUS_NOT_FOUND) {
         return status;
     }
-    struct cli_bytes text;
-    status = cli_file_read(name, SCHEDULE_FILE_BYTES_MAX, &text, err);
-    if (status == SMELT_STATUS_NOT_FOUND) {
-        return cli_error_usage(err,
-                               "--schedule: \"%.200s\" is neither a file nor a built-in "
-                               "schedule (engine-v1, unit)",
-                               name);
-    }
-    if (status == SMELT_STATUS_OK) {
-        status = smelt_schedule_parse(cli_bytes_view(&text), &smelt_profile_engine, out, err);
-    }
+    CLI_TRY(read_toml(name, "schedule", "engine-v1, unit", &text, err));
+    status = smelt_schedule_parse(cli_bytes_view(&text), &smelt_profile_engine, out, err);
+cleanup:
     cli_bytes_deinit(&text);
     return status;
 }
 
-/* The schedule a state was created with; `*out` stays NULL in a state that has none yet. */
-static enum smelt_status load_recorded_schedule(struct smelt_store *store,
-                                                struct smelt_schedule **out,
-                                                struct smelt_error *err)
+enum smelt_status cli_policy_load(const char *name, struct smelt_policy **out,
+                                  struct smelt_error *err)
 {
-    struct smelt_buf profile = {0};
-    struct smelt_buf text = {0};
-    bool is_recorded = false;
-    enum smelt_status status = smelt_state_describe(store, &profile, &text, &is_recorded, err);
-    if (status == SMELT_STATUS_OK && is_recorded) {
-        struct smelt_slice view = {.data = text.data, .size = text.size};
-        status = smelt_schedule_parse(view, &smelt_profile_engine, out, err);
+    struct cli_bytes text = {0};
+    enum smelt_status status = smelt_policy_builtin(name, out, err);
+    if (status != SMELT_STATUS_NOT_FOUND) {
+        return status;
     }
-    smelt_buf_deinit(&text);
-    smelt_buf_deinit(&profile);
+    CLI_TRY(read_toml(name, "policy", "standard, standard-floats", &text, err));
+    status = smelt_policy_parse(cli_bytes_view(&text), out, err);
+cleanup:
+    cli_bytes_deinit(&text);
     return status;
 }
 
-enum smelt_status cli_session_open_schedule(struct cli_session *session,
-                                            const struct cli_options *options,
-                                            struct smelt_error *err)
+static struct smelt_slice view(const struct smelt_buf *buf)
 {
-    const struct cli_value *given = &options->values[CLI_OPTION_SCHEDULE];
-    if (given->is_given) {
-        return load_schedule(given->text, &session->schedule, err);
+    return (struct smelt_slice){.data = buf->data, .size = buf->size};
+}
+
+enum smelt_status cli_session_open_recorded(struct cli_session *session,
+                                            struct smelt_buf *profile_name, struct smelt_error *err)
+{
+    struct smelt_state_description recorded = {0};
+    enum smelt_status status = smelt_state_describe(session->store, &recorded, err);
+    if (status != SMELT_STATUS_OK || !recorded.is_recorded) {
+        goto cleanup;
+    }
+    if (session->schedule == NULL) {
+        CLI_TRY(smelt_schedule_parse(view(&recorded.schedule_text), &smelt_profile_engine,
+                                     &session->schedule, err));
+    }
+    if (session->policy == NULL) {
+        CLI_TRY(smelt_policy_parse(view(&recorded.policy_text), &session->policy, err));
+    }
+    if (profile_name != NULL) {
+        *profile_name = recorded.profile_name;
+        recorded.profile_name = (struct smelt_buf){0};
+    }
+cleanup:
+    smelt_state_description_deinit(&recorded);
+    return status;
+}
+
+static enum smelt_status open_rules(struct cli_session *session, const struct cli_options *options,
+                                    struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    const struct cli_value *schedule = &options->values[CLI_OPTION_SCHEDULE];
+    const struct cli_value *policy = &options->values[CLI_OPTION_POLICY];
+    if (schedule->is_given) {
+        CLI_TRY(cli_schedule_load(schedule->text, &session->schedule, err));
+    }
+    if (policy->is_given) {
+        CLI_TRY(cli_policy_load(policy->text, &session->policy, err));
     }
     if (session->store != NULL) {
-        enum smelt_status status = load_recorded_schedule(session->store, &session->schedule, err);
-        if (status != SMELT_STATUS_OK || session->schedule != NULL) {
-            return status;
-        }
+        CLI_TRY(cli_session_open_recorded(session, NULL, err));
     }
-    return load_schedule(smelt_profile_engine.default_schedule, &session->schedule, err);
+    if (session->schedule == NULL) {
+        CLI_TRY(cli_schedule_load(smelt_profile_engine.default_schedule, &session->schedule, err));
+    }
+    if (session->policy == NULL) {
+        CLI_TRY(cli_policy_load(SMELT_POLICY_DEFAULT, &session->policy, err));
+    }
+cleanup:
+    return status;
 }
+
+/* ---- compiler, store, engine ----------------------------------------------------------------- */
 
 enum smelt_status cli_session_open_compiler(struct cli_session *session,
                                             const struct cli_options *options,
                                             struct cli_output *out, struct smelt_error *err)
 {
-    static const enum smelt_float_policy policies[] = {SMELT_FLOAT_FORBID,
-                                                       SMELT_FLOAT_CANONICAL_NAN};
     static const enum smelt_tier tiers[] = {SMELT_TIER_BASELINE};
+    static const enum smelt_optimisation optimisations[] = {
+        SMELT_OPTIMISE_BY_SIZE, SMELT_OPTIMISE_NONE, SMELT_OPTIMISE_FULL};
     enum smelt_status status;
     struct smelt_compiler_options compiler;
     char directory[SMELT_PATH_BYTES];
     const char *cache = options->values[CLI_OPTION_CACHE].text;
-    CLI_TRY(cli_session_open_schedule(session, options, err));
+    CLI_TRY(open_rules(session, options, err));
     if (cache == NULL) {
         CLI_TRY(smelt_cache_default_directory(directory, sizeof(directory), err));
         cache = directory;
@@ -97,8 +140,9 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
         .cache = session->cache,
         .schedule = session->schedule,
         .profile = &smelt_profile_engine,
+        .policy = session->policy,
         .tier = tiers[options->values[CLI_OPTION_TIER].number],
-        .floats = policies[options->values[CLI_OPTION_FLOATS].number],
+        .optimisation = optimisations[options->values[CLI_OPTION_OPTIMISE].number],
         .allows_any_import = options->values[CLI_OPTION_ANY_IMPORTS].is_given,
         .warn = cli_warn,
         .warn_context = out,
@@ -128,6 +172,7 @@ enum smelt_status cli_session_open_engine(struct cli_session *session,
     engine = (struct smelt_engine_options){
         .store = session->store,
         .schedule = session->schedule,
+        .policy = session->policy,
         .source = smelt_compiler_source(session->compiler),
         .profile = &smelt_profile_engine,
     };

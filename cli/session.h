@@ -1,5 +1,5 @@
-/* What the commands open: module, cache, schedule, compiler, state, engine; in the order their
- * options allow, closed by one call.
+/* What the commands open: module, cache, schedule, policy, compiler, state, engine; in the order
+ * their options allow, closed by one call.
  *
  *     struct cli_session session = {0};
  *     CLI_TRY(cli_session_open_store(&session, options, CLI_STATE_EXISTING, &err));
@@ -18,6 +18,7 @@
 struct cli_session {
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *policy;
     struct smelt_compiler *compiler;
     struct smelt_store *store;
     struct smelt_engine *engine;
@@ -25,12 +26,21 @@ struct cli_session {
 
 void cli_session_close(struct cli_session *session);
 
-/* --schedule, else the one the open store records, else the profile's default. */
-enum smelt_status cli_session_open_schedule(struct cli_session *session,
-                                            const struct cli_options *options,
+/* A built-in one, or a file. A built-in name wins over a file of that name, which can still be
+ * given as ./NAME. Names that are neither are INVALID_ARGUMENT. */
+enum smelt_status cli_schedule_load(const char *name, struct smelt_schedule **out,
+                                    struct smelt_error *err);
+enum smelt_status cli_policy_load(const char *name, struct smelt_policy **out,
+                                  struct smelt_error *err);
+
+/* The schedule and the policy that the open store records; NULL in a state that has none yet. */
+enum smelt_status cli_session_open_recorded(struct cli_session *session,
+                                            struct smelt_buf *profile_name,
                                             struct smelt_error *err);
 
-/* Cache, schedule and compiler from --cache, --schedule, --tier, --floats and --any-imports. */
+/* Cache, schedule, policy and compiler from --cache, --schedule, --policy, --tier, --optimise and
+ * --any-imports. Where --schedule or --policy is not given, what the open store records, else the
+ * default. */
 enum smelt_status cli_session_open_compiler(struct cli_session *session,
                                             const struct cli_options *options,
                                             struct cli_output *out, struct smelt_error *err);

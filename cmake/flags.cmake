@@ -16,6 +16,9 @@ if(SMELT_SANITIZE)
         -fsanitize=${SMELT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(smelt_flags INTERFACE -fsanitize=${SMELT_SANITIZE})
 endif()
+if(SMELT_FUZZ)
+    target_compile_options(smelt_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # The public headers, usable without anything else of the tree.
 add_library(smelt_public_headers INTERFACE)

@@ -1,7 +1,7 @@
 /* The whole story of a compilation on one page:
  *
  *   bytes -> key -> cache? -> decode -> validate -> gate -> instrument -> check
- *         -> wasm2c -> lower -> clang -> link -> audit -> seal and publish
+ *         -> wasm2c -> lower -> C compiler -> link -> audit -> seal and publish
  *
  * The key names everything that decides the bytes of the artefact; when it is in the cache no stage
  * runs. */
@@ -13,6 +13,7 @@
 #include "cache/objects.h"
 #include "compiler/driver/elf.h"
 #include "compiler/driver/process.h"
+#include "compiler/driver/stack_usage.h"
 #include "compiler/driver/toolchain.h"
 #include "compiler/driver/workdir.h"
 #include "compiler/instrument/check.h"
@@ -20,6 +21,7 @@
 #include "compiler/instrument/instrument.h"
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
+#include "hostabi/policy.h"
 
 #include <smelt/compiler.h>
 
@@ -33,31 +35,38 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 3u
+#define SM_CODEGEN_VERSION 4u
 
-/* Modules with more code, or whose functions cost more (lower.h), are compiled without optimisation
- * as a whole, as single costly functions always are (SM_LOWER_UNOPTIMISED_COST). */
+/* SMELT_OPTIMISE_BY_SIZE: modules with more code, or whose functions cost more (lower.h), are
+ * compiled without optimisation as a whole, as single costly functions always are
+ * (SM_LOWER_UNOPTIMISED_COST). */
 #define UNOPTIMISED_CODE_BYTES  32768u /* of the code section */
 #define UNOPTIMISED_MODULE_COST 131072u
 
 #define TOOL_CPU_SECONDS  600u
 #define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
-#define EXTRA_STACK_BYTES 16384u /* entry and import wrappers have frames of their own */
+/* What the runtime's services put on top, and the red zone of a leaf. */
+#define EXTRA_STACK_BYTES 16384u
 
 #if defined(__x86_64__)
 #define TARGET_TRIPLE "x86_64-unknown-linux-gnu"
 #define TARGET_CPU    "-march=x86-64-v2"
+/* Arguments that are pushed are in no account of frames: they get their place in the frame. */
+#define TARGET_CLANG_FLAGS "-mllvm", "-no-x86-call-frame-opt"
+#define TARGET_GCC_FLAGS                                                                           \
+    "-maccumulate-outgoing-args", "-minline-all-stringops", "-fcf-protection=none"
 #elif defined(__aarch64__)
-#define TARGET_TRIPLE "aarch64-unknown-linux-gnu"
-#define TARGET_CPU    "-march=armv8-a"
+#define TARGET_TRIPLE      "aarch64-unknown-linux-gnu"
+#define TARGET_CPU         "-march=armv8-a"
+#define TARGET_CLANG_FLAGS "-mbranch-protection=none"
+#define TARGET_GCC_FLAGS   "-mbranch-protection=none"
 #else
 #error "generated code is tested on x86-64 and aarch64 only"
 #endif
 
 /* Each flag is in the key. -fwrapv and friends give C the arithmetic of wasm; -ffp-contract=off
  * keeps every rounding; nothing may depend on where or when it runs. */
-static const char *const clang_flags[] = {
-    ("--target=" TARGET_TRIPLE),
+static const char *const common_flags[] = {
     TARGET_CPU,
     "-mtune=generic",
     "-std=gnu17",
@@ -71,13 +80,30 @@ static const char *const clang_flags[] = {
     "-fno-finite-loops",
     "-fno-math-errno",
     "-ffp-contract=off",
-
     "-fno-stack-protector",
     "-fasynchronous-unwind-tables",
     "-fno-ident",
+    "-w",
+};
+static const char *const clang_flags[] = {
+    ("--target=" TARGET_TRIPLE),
+    TARGET_CLANG_FLAGS,
     "-fstack-size-section",
     "-fbracket-depth=1024",
-    "-w",
+};
+/* gcc must not split or specialise functions: each has one frame, told under its own name. Nor may
+ * it call memcpy or memset, which a contract does not have. */
+static const char *const gcc_flags[] = {
+    "-xc",
+    TARGET_GCC_FLAGS,
+    "-fstack-usage",
+    "-fno-ipa-cp",
+    "-fno-ipa-sra",
+    "-fno-partial-inlining",
+    "-fno-reorder-blocks-and-partition",
+    "-fno-tree-loop-distribute-patterns",
+    "-fno-stack-clash-protection",
+    "-fno-lto",
 };
 static const char *const linker_flags[] = {
     "-shared",
@@ -93,6 +119,19 @@ static const char *const linker_flags[] = {
     "--no-dependent-libraries",
 };
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define CC_ARGS_MAX     (COUNT_OF(common_flags) + COUNT_OF(clang_flags) + COUNT_OF(gcc_flags) + 10)
+
+static const struct cc_row {
+    const char *label;
+    const char *const *flags; /* besides the common ones */
+    size_t flag_count;
+} cc_rows[] = {
+    [SM_CC_CLANG] = {"clang", clang_flags, COUNT_OF(clang_flags)},
+    [SM_CC_GCC] = {"gcc", gcc_flags, COUNT_OF(gcc_flags)},
+};
+static const char *const optimisation_names[] = {[SMELT_OPTIMISE_BY_SIZE] = "by-size",
+                                                 [SMELT_OPTIMISE_NONE] = "none",
+                                                 [SMELT_OPTIMISE_FULL] = "full"};
 
 extern const unsigned char sm_embedded_smelt_abi_h[];
 extern const size_t sm_embedded_smelt_abi_h_size;
@@ -105,14 +144,16 @@ struct tool {
 };
 
 struct smelt_compiler {
-    struct smelt_compiler_options options;
-    struct sm_policy policy;
+    struct smelt_compiler_options options; /* with profile and policy filled in */
+    struct smelt_policy *own_policy;       /* NULL when the options brought one */
+    struct sm_policy policy;               /* values of options.policy, and allows_any_import */
     struct smelt_hash profile_digest;
     struct smelt_hash policy_digest;
     struct smelt_hash schedule_digest;
     pthread_mutex_t lock; /* over the tools, which are looked for when first needed */
     bool has_tools;
     struct tool tools[SM_TOOL_LINKER + 1];
+    enum sm_cc_family cc_family;
     struct smelt_hash fingerprint;
 };
 
@@ -170,9 +211,9 @@ enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *opt
                             "a compiler needs a cache and a schedule");
     }
     if (options->tier != SMELT_TIER_BASELINE ||
-        (unsigned)options->floats > SMELT_FLOAT_CANONICAL_NAN) {
+        (unsigned)options->optimisation > SMELT_OPTIMISE_FULL) {
         return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "unknown tier or float policy");
+                            "unknown tier or optimisation");
     }
     struct smelt_compiler *compiler = (struct smelt_compiler *)sm_calloc(1, sizeof(*compiler));
     if (compiler == NULL) {
@@ -182,12 +223,23 @@ enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *opt
     if (compiler->options.profile == NULL) {
         compiler->options.profile = &smelt_profile_engine;
     }
+    if (compiler->options.policy == NULL) {
+        enum smelt_status status =
+            smelt_policy_builtin(SMELT_POLICY_DEFAULT, &compiler->own_policy, err);
+        if (status != SMELT_STATUS_OK) {
+            sm_free(compiler);
+            return status;
+        }
+        compiler->options.policy = compiler->own_policy;
+    }
     if (pthread_mutex_init(&compiler->lock, NULL) != 0) {
+        smelt_policy_destroy(compiler->own_policy);
         sm_free(compiler);
         return sm_error_no_memory(err, WHERE);
     }
-    sm_policy_init(&compiler->policy, options->floats, options->allows_any_import);
-    sm_policy_digest(&compiler->policy, &compiler->policy_digest);
+    compiler->policy = *sm_policy_values(compiler->options.policy);
+    compiler->policy.allows_any_import = options->allows_any_import;
+    smelt_policy_digest(compiler->options.policy, &compiler->policy_digest);
     smelt_profile_digest(compiler->options.profile, &compiler->profile_digest);
     smelt_schedule_digest(options->schedule, &compiler->schedule_digest);
     *out = compiler;
@@ -201,6 +253,7 @@ void smelt_compiler_destroy(struct smelt_compiler *compiler)
             smelt_buf_deinit(&compiler->tools[i].version);
         }
         (void)pthread_mutex_destroy(&compiler->lock);
+        smelt_policy_destroy(compiler->own_policy);
         sm_free(compiler);
     }
 }
@@ -231,8 +284,16 @@ static enum smelt_status learn_version(struct smelt_compiler *compiler, enum sm_
     return status;
 }
 
+static void digest_flags(struct sm_digest *digest, const char *const *flags, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sm_digest_text(digest, flags[i]);
+    }
+}
+
 static void compute_fingerprint(struct smelt_compiler *compiler)
 {
+    const struct cc_row *cc = &cc_rows[compiler->cc_family];
     struct sm_digest digest;
     sm_digest_init(&digest, "smelt.toolchain.v1");
     sm_digest_u32(&digest, SM_CODEGEN_VERSION);
@@ -240,12 +301,9 @@ static void compute_fingerprint(struct smelt_compiler *compiler)
     for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
         sm_digest_slice(&digest, sm_buf_slice(&compiler->tools[i].version));
     }
-    for (size_t i = 0; i < COUNT_OF(clang_flags); i++) {
-        sm_digest_text(&digest, clang_flags[i]);
-    }
-    for (size_t i = 0; i < COUNT_OF(linker_flags); i++) {
-        sm_digest_text(&digest, linker_flags[i]);
-    }
+    digest_flags(&digest, common_flags, COUNT_OF(common_flags));
+    digest_flags(&digest, cc->flags, cc->flag_count);
+    digest_flags(&digest, linker_flags, COUNT_OF(linker_flags));
     sm_digest_slice(&digest, embedded_abi());
     sm_digest_slice(&digest, embedded_guest());
     sm_digest_final(&digest, &compiler->fingerprint);
@@ -259,13 +317,14 @@ static enum smelt_status find_tools(struct smelt_compiler *compiler, struct smel
         struct tool *tools = compiler->tools;
         SMELT_TRY(sm_toolchain_find(SM_TOOL_WASM2C, compiler->options.wasm2c_path,
                                     tools[SM_TOOL_WASM2C].path, err));
-        SMELT_TRY(sm_toolchain_find(SM_TOOL_CLANG, compiler->options.clang_path,
-                                    tools[SM_TOOL_CLANG].path, err));
         SMELT_TRY(
-            sm_toolchain_find_linker(tools[SM_TOOL_CLANG].path, tools[SM_TOOL_LINKER].path, err));
+            sm_toolchain_find(SM_TOOL_CC, compiler->options.cc_path, tools[SM_TOOL_CC].path, err));
+        SMELT_TRY(
+            sm_toolchain_find_linker(tools[SM_TOOL_CC].path, tools[SM_TOOL_LINKER].path, err));
         for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
             SMELT_TRY(learn_version(compiler, (enum sm_tool)i, err));
         }
+        compiler->cc_family = sm_toolchain_cc_family(sm_buf_slice(&tools[SM_TOOL_CC].version));
         compute_fingerprint(compiler);
         compiler->has_tools = true;
     }
@@ -274,21 +333,26 @@ cleanup:
     return status;
 }
 
-/* With the toolchain: the artefact key. Without: what a caller asks for, whoever compiled it. */
+/* With the toolchain: the artefact key. Without: what a caller asks for, which is any compiler
+ * unless one was named. */
 static void compute_key(const struct smelt_compiler *compiler, const struct smelt_hash *module_hash,
                         const struct smelt_hash *fingerprint, struct smelt_hash *out)
 {
     struct sm_digest digest;
-    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v1" : "smelt.request.v1");
+    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v2" : "smelt.request.v2");
     sm_digest_hash(&digest, module_hash);
     sm_digest_hash(&digest, &compiler->policy_digest);
+    sm_digest_u32(&digest, compiler->policy.allows_any_import);
     sm_digest_hash(&digest, &compiler->schedule_digest);
     sm_digest_hash(&digest, &compiler->profile_digest);
     sm_digest_text(&digest, TARGET_TRIPLE " " TARGET_CPU);
     sm_digest_u32(&digest, compiler->options.tier);
+    sm_digest_u32(&digest, compiler->options.optimisation);
     if (fingerprint != NULL) {
         sm_digest_hash(&digest, fingerprint);
     } else {
+        const char *cc = sm_toolchain_wanted(SM_TOOL_CC, compiler->options.cc_path);
+        sm_digest_text(&digest, cc != NULL ? cc : "");
         sm_digest_u32(&digest, SM_ABI_VERSION);
         sm_digest_u32(&digest, SM_CODEGEN_VERSION);
     }
@@ -408,8 +472,10 @@ static enum smelt_status stage_lower(struct job *job)
 struct frames {
     const struct sm_instrumented *instrumented;
     const struct sm_wasm_module *module;
-    uint64_t bytes; /* native stack for the whole logical limit, so far */
-    uint64_t extra; /* largest frame of a function without a weight */
+    uint64_t bytes;   /* native stack for the whole logical limit, so far */
+    uint64_t largest; /* frame of a function with a weight */
+    uint64_t extra;   /* largest frame of one without: entries and imports */
+    bool has_other;   /* a function that the lowering pass did not write */
 };
 
 /* Every chain of frames holds at most SM_STACK_LIMIT of weight, so the worst function at the limit
@@ -419,52 +485,97 @@ static void visit_frame(void *context, const char *name, uint64_t bytes)
     struct frames *frames = (struct frames *)context;
     struct smelt_slice rest = smelt_slice_from_string(name);
     uint32_t index;
-    if (skip_text(&rest, "func_") && skip_number(&rest, &index) && rest.size == 0 &&
-        index < frames->module->func_count && frames->instrumented->stack[index].weight != 0) {
+    bool is_func = skip_text(&rest, "func_");
+    if ((!is_func && !skip_text(&rest, "entry_") && !skip_text(&rest, "import_")) ||
+        !skip_number(&rest, &index) || rest.size != 0 || index >= frames->module->func_count) {
+        frames->has_other = true;
+    } else if (is_func && frames->instrumented->stack[index].weight != 0) {
         uint64_t weight = frames->instrumented->stack[index].weight;
         uint64_t needed = (bytes * SM_STACK_LIMIT + weight - 1) / weight;
         frames->bytes = needed > frames->bytes ? needed : frames->bytes;
+        frames->largest = bytes > frames->largest ? bytes : frames->largest;
     } else if (bytes > frames->extra) {
         frames->extra = bytes;
     }
 }
 
+/* On top of what the limit admits: the frame of the function that finds no room any more, since it
+ * looks when it is there already; and for each invocation an entry and, on the way out, an import,
+ * which is two functions when it is called through the table. */
 static enum smelt_status measure_stack(struct job *job, uint64_t *out)
 {
-    struct smelt_buf object = {0};
+    bool is_gcc = job->compiler->cc_family == SM_CC_GCC;
+    struct smelt_buf account = {0};
     struct frames frames = {.instrumented = &job->instrumented, .module = &job->module};
     enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(sm_workdir_read(&job->workdir, "module.o", &object, job->err));
-    SMELT_TRY(sm_elf_read_frames(sm_buf_slice(&object), visit_frame, &frames, job->err));
-    *out = frames.bytes + 2 * frames.extra + EXTRA_STACK_BYTES;
+    SMELT_TRY(
+        sm_workdir_read(&job->workdir, is_gcc ? "module.su" : "module.o", &account, job->err));
+    SMELT_TRY(is_gcc ? sm_stack_usage_read(sm_buf_slice(&account), visit_frame, &frames, job->err)
+                     : sm_elf_read_frames(sm_buf_slice(&account), visit_frame, &frames, job->err));
+    if (frames.has_other) {
+        status = sm_error_set(job->err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
+                              "the compiled object has functions that its source has not");
+        goto cleanup;
+    }
+    *out = frames.bytes + frames.largest + SM_NESTING_MAX * 3 * frames.extra + EXTRA_STACK_BYTES;
 cleanup:
-    smelt_buf_deinit(&object);
+    smelt_buf_deinit(&account);
     return status;
 }
 
-static bool is_costly(const struct sm_wasm_module *module)
+static bool is_costly(const struct sm_wasm_module *module, enum sm_cc_family family)
 {
-    uint64_t cost = 0;
+    uint64_t sum = 0;
     for (uint32_t i = 0; i < module->func_count; i++) {
-        cost += sm_lower_cost(module, i);
+        uint64_t cost = sm_lower_cost(module, i);
+        sum += cost;
+        if (family == SM_CC_GCC && cost > SM_LOWER_UNOPTIMISED_COST) {
+            return true; /* see UNOPTIMISED in smelt_guest.h */
+        }
     }
-    return module->code_size > UNOPTIMISED_CODE_BYTES || cost > UNOPTIMISED_MODULE_COST;
+    return module->code_size > UNOPTIMISED_CODE_BYTES || sum > UNOPTIMISED_MODULE_COST;
 }
 
-static enum smelt_status run_clang(struct job *job)
+static const char *optimisation_flag(const struct job *job)
 {
-    const char *argv[COUNT_OF(clang_flags) + 8] = {"clang"};
-    size_t count = 1;
-    for (size_t i = 0; i < COUNT_OF(clang_flags); i++) {
-        argv[count++] = clang_flags[i];
+    switch (job->compiler->options.optimisation) {
+    case SMELT_OPTIMISE_NONE:
+        return "-O0";
+    case SMELT_OPTIMISE_FULL:
+        return "-O2";
+    case SMELT_OPTIMISE_BY_SIZE:
+        break;
     }
-    argv[count++] = is_costly(&job->module) ? "-O0" : "-O1";
+    return is_costly(&job->module, job->compiler->cc_family) ? "-O0" : "-O1";
+}
+
+static void add_flags(const char **argv, size_t *count, const char *const *flags, size_t flag_count)
+{
+    for (size_t i = 0; i < flag_count; i++) {
+        argv[(*count)++] = flags[i];
+    }
+}
+
+static enum smelt_status run_cc(struct job *job)
+{
+    const struct smelt_compiler *compiler = job->compiler;
+    const struct cc_row *cc = &cc_rows[compiler->cc_family];
+    /* gcc finds its parts by the name it is run by */
+    const char *argv[CC_ARGS_MAX] = {
+        compiler->cc_family == SM_CC_GCC ? compiler->tools[SM_TOOL_CC].path : cc->label};
+    size_t count = 1;
+    add_flags(argv, &count, common_flags, COUNT_OF(common_flags));
+    add_flags(argv, &count, cc->flags, cc->flag_count);
+    if (compiler->options.optimisation == SMELT_OPTIMISE_FULL) {
+        argv[count++] = "-DSMELT_OPTIMISE_ALL";
+    }
+    argv[count++] = optimisation_flag(job);
     argv[count++] = "-c";
     argv[count++] = "module.c";
     argv[count++] = "-o";
     argv[count++] = "module.o";
     argv[count] = NULL;
-    return run_tool(job, SM_TOOL_CLANG, "clang", argv);
+    return run_tool(job, SM_TOOL_CC, cc->label, argv);
 }
 
 static enum smelt_status run_linker(struct job *job, uint64_t stack_bytes)
@@ -485,14 +596,14 @@ static enum smelt_status run_linker(struct job *job, uint64_t stack_bytes)
     return run_tool(job, SM_TOOL_LINKER, "ld.lld", argv);
 }
 
-static enum smelt_status stage_clang(struct job *job)
+static enum smelt_status stage_cc(struct job *job)
 {
     uint64_t stack_bytes = 0;
     enum smelt_status status = SMELT_STATUS_OK;
     SMELT_TRY(sm_workdir_write(&job->workdir, "module.c", sm_buf_slice(&job->lowered), job->err));
     SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_abi.h", embedded_abi(), job->err));
     SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_guest.h", embedded_guest(), job->err));
-    SMELT_TRY(run_clang(job));
+    SMELT_TRY(run_cc(job));
     SMELT_TRY(measure_stack(job, &stack_bytes));
     SMELT_TRY(run_linker(job, stack_bytes));
     SMELT_TRY(sm_workdir_read(&job->workdir, "module.so", &job->shared_object, job->err));
@@ -523,14 +634,17 @@ static enum smelt_status stage_publish(struct job *job)
     }
     const struct sm_cache_field fields[] = {
         {"module_hash", hex[0]},
+        {"policy", smelt_policy_name(compiler->options.policy)},
         {"policy_digest", hex[1]},
+        {"imports", compiler->policy.allows_any_import ? "any" : "profile"},
         {"schedule", smelt_schedule_name(compiler->options.schedule)},
         {"schedule_digest", hex[2]},
         {"profile", compiler->options.profile->name},
         {"profile_digest", hex[3]},
         {"toolchain_fingerprint", hex[4]},
         {"wasm2c", versions[SM_TOOL_WASM2C]},
-        {"clang", versions[SM_TOOL_CLANG]},
+        {"cc", versions[SM_TOOL_CC]},
+        {"optimisation", optimisation_names[compiler->options.optimisation]},
         {"linker", versions[SM_TOOL_LINKER]},
         {"target", TARGET_TRIPLE " " TARGET_CPU},
         {"tier", "baseline"},
@@ -549,7 +663,7 @@ static enum smelt_status run_stages(struct job *job, size_t last)
         uint64_t *time;
     } stages[] = {{stage_decode, &timings->decode},  {stage_instrument, &timings->instrument},
                   {stage_check, &timings->check},    {stage_wasm2c, &timings->wasm2c},
-                  {stage_lower, &timings->lower},    {stage_clang, &timings->clang},
+                  {stage_lower, &timings->lower},    {stage_cc, &timings->cc},
                   {stage_publish, &timings->publish}};
     enum smelt_status status = SMELT_STATUS_OK;
     for (size_t i = 0; status == SMELT_STATUS_OK && i <= last; i++) {

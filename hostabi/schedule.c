@@ -1,24 +1,18 @@
-/* Gas schedules: a strict reader for the part of TOML 1.0 they need, and the values behind it.
- *
- * The reader knows tables `[a.b]`, dotted bare keys, unsigned decimal integers, plain strings and
- * inline tables of integers. Each full key ("instructions.i32.add") is looked up in the list of
- * known keys, built from the instruction table and the profile's rows: unknown, doubled and missing
- * keys are errors with their line. */
+/* Gas schedules: their keys, built from the instruction table and the profile's rows, and the
+ * values behind them. */
 #include "hostabi/schedule.h"
 
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/status.h"
+#include "hostabi/toml.h"
 
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define WHERE          "schedule"
-#define KEY_BYTES      160
-#define NAME_BYTES     64
-#define TEXT_BYTES_MAX (1u << 20)
+#define WHERE "schedule"
 
 /* What a schedule needs of an instruction; weights are in the order of these rows. */
 enum row {
@@ -37,7 +31,7 @@ static const struct {
 };
 
 struct smelt_schedule {
-    char name[NAME_BYTES];
+    char name[SM_TOML_NAME_BYTES];
     uint32_t weights[ROW_COUNT];
     struct sm_schedule_dynamic dynamic;
     struct sm_schedule_host *hosts;
@@ -48,34 +42,10 @@ struct smelt_schedule {
 
 /* ---- the list of known keys ------------------------------------------------------------------ */
 
-enum key_kind { KEY_WEIGHT, KEY_FIGURE, KEY_UNIT, KEY_NAME, KEY_PROFILE };
-
-struct known_key {
-    char path[KEY_BYTES];
-    enum key_kind kind;
-    void *target; /* uint32_t for weights, uint64_t for figures and units */
-    uint64_t least;
-    bool is_seen;
+struct key_list {
+    struct sm_toml_key *keys;
+    size_t count;
 };
-
-struct reader {
-    struct smelt_schedule *schedule;
-    const struct smelt_profile *profile;
-    struct smelt_slice text;
-    size_t at;   /* byte offset of the next character */
-    size_t line; /* from 1 */
-    struct known_key *keys;
-    size_t key_count;
-    char table[KEY_BYTES]; /* current table with a trailing dot, or "" */
-    struct smelt_error *err;
-};
-
-static enum smelt_status fail(const struct reader *reader, const char *what, const char *detail)
-{
-    return sm_error_set_at(reader->err, SMELT_STATUS_SCHEDULE_INVALID, WHERE, -1,
-                           (int64_t)reader->at, "line %zu: %s%s%s", reader->line, what,
-                           detail[0] != '\0' ? ": " : "", detail);
-}
 
 /* Loops and recursion cost something, so that fuel bounds every execution. */
 static uint64_t least_weight(size_t row)
@@ -90,288 +60,97 @@ static uint64_t least_weight(size_t row)
     return 0;
 }
 
-static void add_key(struct reader *reader, enum key_kind kind, void *target, uint64_t least,
-                    const char *format, ...) SMELT_PRINTF(5, 6);
-static void add_key(struct reader *reader, enum key_kind kind, void *target, uint64_t least,
-                    const char *format, ...)
+static struct sm_toml_key *add_key(struct key_list *list, enum sm_toml_kind kind, void *target,
+                                   const char *format, ...) SMELT_PRINTF(4, 5);
+static struct sm_toml_key *add_key(struct key_list *list, enum sm_toml_kind kind, void *target,
+                                   const char *format, ...)
 {
-    struct known_key *key = &reader->keys[reader->key_count++];
-    *key = (struct known_key){.kind = kind, .target = target, .least = least};
+    struct sm_toml_key *key = &list->keys[list->count++];
+    *key = (struct sm_toml_key){
+        .kind = kind,
+        .target = target,
+        .most = kind == SM_TOML_POWER ? SM_SCHEDULE_UNIT_MAX : SM_SCHEDULE_WEIGHT_MAX,
+    };
     va_list args;
     va_start(args, format);
     (void)vsnprintf(key->path, sizeof(key->path), format, args);
     va_end(args);
+    return key;
 }
 
-static void list_keys(struct reader *reader)
+/* Keys of list_keys, in all. */
+static size_t key_max(const struct smelt_profile *profile)
 {
-    struct smelt_schedule *schedule = reader->schedule;
+    return 7 + ROW_COUNT + 4 * (size_t)profile->function_count;
+}
+
+/* `profiles` is the one name that the key `profile` may have, and a NULL. */
+static void list_keys(struct smelt_schedule *schedule, const struct smelt_profile *profile,
+                      const char *const profiles[2], uint32_t *profile_index, struct key_list *list)
+{
     struct sm_schedule_dynamic *dynamic = &schedule->dynamic;
-    add_key(reader, KEY_NAME, NULL, 0, "name");
-    add_key(reader, KEY_PROFILE, NULL, 0, "profile");
+    add_key(list, SM_TOML_NAME, schedule->name, "name");
+    struct sm_toml_key *word = add_key(list, SM_TOML_WORD, profile_index, "profile");
+    word->words = profiles;
+    word->rule = "the schedule is for another profile";
     for (size_t row = 0; row < ROW_COUNT; row++) {
-        add_key(reader, KEY_WEIGHT, &schedule->weights[row], least_weight(row), "instructions.%s",
-                instructions[row].text);
+        struct sm_toml_key *weight = add_key(list, SM_TOML_U32, &schedule->weights[row],
+                                             "instructions.%s", instructions[row].text);
+        weight->least = least_weight(row);
+        weight->rule = weight->least != 0 ? "branches and calls bound every execution" : NULL;
     }
-    add_key(reader, KEY_FIGURE, &dynamic->memory_grow_page, 0, "memory.grow_page");
-    add_key(reader, KEY_FIGURE, &dynamic->bulk_memory.per_unit, 0, "memory.bulk_per_unit");
-    add_key(reader, KEY_UNIT, &dynamic->bulk_memory.unit_bytes, 0, "memory.bulk_unit_bytes");
-    add_key(reader, KEY_FIGURE, &dynamic->bulk_table.per_unit, 0, "table.bulk_per_unit");
-    add_key(reader, KEY_UNIT, &dynamic->bulk_table.unit_bytes, 0, "table.bulk_unit_elements");
+    add_key(list, SM_TOML_U64, &dynamic->memory_grow_page, "memory.grow_page");
+    add_key(list, SM_TOML_U64, &dynamic->bulk_memory.per_unit, "memory.bulk_per_unit");
+    add_key(list, SM_TOML_POWER, &dynamic->bulk_memory.unit_bytes, "memory.bulk_unit_bytes");
+    add_key(list, SM_TOML_U64, &dynamic->bulk_table.per_unit, "table.bulk_per_unit");
+    add_key(list, SM_TOML_POWER, &dynamic->bulk_table.unit_bytes, "table.bulk_unit_elements");
     for (uint32_t i = 0; i < schedule->host_count; i++) {
-        const struct smelt_host_function *row = &reader->profile->functions[i];
+        const struct smelt_host_function *row = &profile->functions[i];
         struct sm_schedule_host *host = &schedule->hosts[i];
-        add_key(reader, KEY_FIGURE, &host->base, 0, "host.%s.%s.base", row->module, row->name);
-        add_key(reader, KEY_FIGURE, &host->rate.per_unit, 0, "host.%s.%s.per_unit", row->module,
-                row->name);
-        add_key(reader, KEY_UNIT, &host->rate.unit_bytes, 0, "host.%s.%s.unit_bytes", row->module,
-                row->name);
-        add_key(reader, KEY_FIGURE, &host->extra, 0, "host.%s.%s.extra", row->module, row->name);
+        const char *module = row->module;
+        const char *name = row->name;
+        add_key(list, SM_TOML_U64, &host->base, "host.%s.%s.base", module, name);
+        add_key(list, SM_TOML_U64, &host->rate.per_unit, "host.%s.%s.per_unit", module, name);
+        add_key(list, SM_TOML_POWER, &host->rate.unit_bytes, "host.%s.%s.unit_bytes", module, name);
+        add_key(list, SM_TOML_U64, &host->extra, "host.%s.%s.extra", module, name);
     }
 }
 
-/* ---- characters ------------------------------------------------------------------------------ */
-
-static int peek(const struct reader *reader)
-{
-    return reader->at < reader->text.size ? reader->text.data[reader->at] : -1;
-}
-
-static void skip_blanks(struct reader *reader)
-{
-    while (peek(reader) == ' ' || peek(reader) == '\t') {
-        reader->at++;
-    }
-}
-
-static bool accept(struct reader *reader, char wanted)
-{
-    skip_blanks(reader);
-    if (peek(reader) != wanted) {
-        return false;
-    }
-    reader->at++;
-    return true;
-}
-
-static bool is_key_character(int c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.';
-}
-
-/* A dotted bare key, appended to `prefix`. */
-static enum smelt_status read_key(struct reader *reader, const char *prefix, char out[KEY_BYTES])
-{
-    skip_blanks(reader);
-    size_t used = strlen(prefix);
-    size_t start = used;
-    memcpy(out, prefix, used);
-    while (is_key_character(peek(reader)) && used < KEY_BYTES - 2) {
-        out[used++] = (char)peek(reader);
-        reader->at++;
-    }
-    out[used] = '\0';
-    if (used == start || out[start] == '.' || out[used - 1] == '.' ||
-        strstr(out + start, "..") != NULL) {
-        return fail(reader, "expected a key", "");
-    }
-    return is_key_character(peek(reader)) ? fail(reader, "key is too long", "") : SMELT_STATUS_OK;
-}
-
-/* ---- values ---------------------------------------------------------------------------------- */
-
-/* NULL: there is no such key. */
-static struct known_key *find_key(const struct reader *reader, const char *path)
-{
-    for (size_t i = 0; i < reader->key_count; i++) {
-        if (strcmp(reader->keys[i].path, path) == 0) {
-            return &reader->keys[i];
-        }
-    }
-    return NULL;
-}
-
-static enum smelt_status read_integer(struct reader *reader, const struct known_key *key)
-{
-    uint64_t value = 0;
-    size_t start = reader->at;
-    while (peek(reader) >= '0' && peek(reader) <= '9') {
-        value = value * 10 + (uint64_t)(peek(reader) - '0');
-        reader->at++;
-        if (value > SM_SCHEDULE_WEIGHT_MAX) {
-            return fail(reader, "value is larger than 1000000", key->path);
-        }
-    }
-    if (reader->at == start) {
-        return fail(reader, "expected an unsigned integer", key->path);
-    }
-    if (reader->text.data[start] == '0' && reader->at != start + 1) {
-        return fail(reader, "integer has leading zeroes", key->path);
-    }
-    if (value < key->least) {
-        return fail(reader, "branches and calls must cost at least 1", key->path);
-    }
-    if (key->kind == KEY_UNIT && (value == 0 || value > 65536 || (value & (value - 1)) != 0)) {
-        return fail(reader, "unit must be a power of two up to 65536", key->path);
-    }
-    if (key->kind == KEY_WEIGHT) {
-        *(uint32_t *)key->target = (uint32_t)value;
-    } else {
-        *(uint64_t *)key->target = value;
-    }
-    return SMELT_STATUS_OK;
-}
-
-static enum smelt_status read_string(struct reader *reader, const struct known_key *key)
-{
-    if (!accept(reader, '"')) {
-        return fail(reader, "expected a string", key->path);
-    }
-    char value[NAME_BYTES];
-    size_t used = 0;
-    while (is_key_character(peek(reader)) && used < sizeof(value) - 1) {
-        value[used++] = (char)peek(reader);
-        reader->at++;
-    }
-    value[used] = '\0';
-    if (peek(reader) != '"' || used == 0) {
-        return fail(reader, "strings are 1 to 63 letters, digits, '_', '-' or '.'", key->path);
-    }
-    reader->at++;
-    if (key->kind == KEY_NAME) {
-        memcpy(reader->schedule->name, value, used + 1);
-    } else if (strcmp(value, reader->profile->name) != 0) {
-        return fail(reader, "schedule is for another profile", value);
-    }
-    return SMELT_STATUS_OK;
-}
-
-static enum smelt_status read_pair(struct reader *reader, const char *prefix, bool may_nest)
-{
-    char path[KEY_BYTES];
-    struct known_key *key = NULL;
-    enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(read_key(reader, prefix, path));
-    if (!accept(reader, '=')) {
-        return fail(reader, "expected '=' after", path);
-    }
-    if (may_nest && accept(reader, '{')) {
-        char inner[KEY_BYTES];
-        if (snprintf(inner, sizeof(inner), "%s.", path) >= (int)sizeof(inner)) {
-            return fail(reader, "key is too long", "");
-        }
-        do {
-            SMELT_TRY(read_pair(reader, inner, false));
-        } while (accept(reader, ','));
-        return accept(reader, '}') ? SMELT_STATUS_OK : fail(reader, "expected ',' or '}'", path);
-    }
-    key = find_key(reader, path);
-    if (key == NULL) {
-        return fail(reader, "unknown key", path);
-    }
-    if (key->is_seen) {
-        return fail(reader, "key is given twice", path);
-    }
-    key->is_seen = true;
-    skip_blanks(reader);
-    status = key->kind == KEY_NAME || key->kind == KEY_PROFILE ? read_string(reader, key)
-                                                               : read_integer(reader, key);
-cleanup:
-    return status;
-}
-
-static enum smelt_status read_table_header(struct reader *reader)
-{
-    enum smelt_status status = read_key(reader, "", reader->table);
-    if (status != SMELT_STATUS_OK) {
-        return status;
-    }
-    if (!accept(reader, ']')) {
-        return fail(reader, "expected ']'", "");
-    }
-    size_t used = strlen(reader->table);
-    reader->table[used] = '.';
-    reader->table[used + 1] = '\0';
-    return SMELT_STATUS_OK;
-}
-
-static enum smelt_status read_line_end(struct reader *reader)
-{
-    skip_blanks(reader);
-    if (peek(reader) == '#') {
-        while (peek(reader) != '\n' && peek(reader) != -1) {
-            reader->at++;
-        }
-    }
-    if (peek(reader) == '\r') {
-        reader->at++;
-    }
-    if (peek(reader) == -1) {
-        return SMELT_STATUS_OK;
-    }
-    if (peek(reader) != '\n') {
-        return fail(reader, "unexpected text at the end of the line", "");
-    }
-    reader->at++;
-    reader->line++;
-    return SMELT_STATUS_OK;
-}
-
-static enum smelt_status read_all(struct reader *reader)
-{
-    enum smelt_status status = SMELT_STATUS_OK;
-    while (status == SMELT_STATUS_OK && peek(reader) != -1) {
-        skip_blanks(reader);
-        if (accept(reader, '[')) {
-            status = read_table_header(reader);
-        } else if (is_key_character(peek(reader))) {
-            status = read_pair(reader, reader->table, true);
-        }
-        if (status == SMELT_STATUS_OK) {
-            status = read_line_end(reader);
-        }
-    }
-    for (size_t i = 0; status == SMELT_STATUS_OK && i < reader->key_count; i++) {
-        if (!reader->keys[i].is_seen) {
-            status = fail(reader, "missing key", reader->keys[i].path);
-        }
-    }
-    return status;
-}
+/* ---- parse ----------------------------------------------------------------------------------- */
 
 enum smelt_status smelt_schedule_parse(struct smelt_slice text, const struct smelt_profile *profile,
                                        struct smelt_schedule **out, struct smelt_error *err)
 {
     *out = NULL;
-    if (text.size > TEXT_BYTES_MAX) {
-        return sm_error_set(err, SMELT_STATUS_SCHEDULE_INVALID, WHERE,
-                            "schedule has %zu bytes, more than the limit of %u", text.size,
-                            TEXT_BYTES_MAX);
-    }
+    const char *const profiles[2] = {profile->name, NULL};
+    uint32_t profile_index = 0;
+    struct key_list list = {0};
+    struct sm_toml toml = {.what = WHERE, .invalid = SMELT_STATUS_SCHEDULE_INVALID};
     enum smelt_status status = SMELT_STATUS_OK;
-    struct reader reader = {.text = text, .line = 1, .profile = profile, .err = err};
-    size_t key_max = 7 + ROW_COUNT + 4 * (size_t)profile->function_count;
     struct smelt_schedule *schedule = (struct smelt_schedule *)sm_calloc(1, sizeof(*schedule));
-    reader.keys = (struct known_key *)sm_calloc(key_max, sizeof(*reader.keys));
+    list.keys = (struct sm_toml_key *)sm_calloc(key_max(profile), sizeof(*list.keys));
     if (schedule != NULL) {
         schedule->hosts =
             (struct sm_schedule_host *)sm_calloc(profile->function_count, sizeof(*schedule->hosts));
     }
-    if (schedule == NULL || reader.keys == NULL || schedule->hosts == NULL ||
-        !sm_buf_append(&schedule->text, text.data, text.size)) {
+    if (schedule == NULL || list.keys == NULL || schedule->hosts == NULL) {
         status = sm_error_no_memory(err, WHERE);
         goto cleanup;
     }
     schedule->host_count = profile->function_count;
     schedule->profile_name = smelt_slice_from_string(profile->name);
-    reader.schedule = schedule;
-    list_keys(&reader);
-    SMELT_TRY(read_all(&reader));
+    list_keys(schedule, profile, profiles, &profile_index, &list);
+    toml.keys = list.keys;
+    toml.key_count = list.count;
+    SMELT_TRY(sm_toml_read(text, &toml, err));
+    if (!sm_buf_append(&schedule->text, text.data, text.size)) {
+        status = sm_error_no_memory(err, WHERE);
+        goto cleanup;
+    }
     *out = schedule;
     schedule = NULL;
 cleanup:
-    sm_free(reader.keys);
+    sm_free(list.keys);
     smelt_schedule_destroy(schedule);
     return status;
 }

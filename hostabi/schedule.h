@@ -8,7 +8,7 @@
 /* `units × per_unit`, where units = ceil(size / unit_bytes). */
 struct sm_schedule_rate {
     uint64_t per_unit;   /* at most SM_SCHEDULE_WEIGHT_MAX */
-    uint64_t unit_bytes; /* 1, 2, 4 … 65536: a power of two */
+    uint64_t unit_bytes; /* a power of two, at most SM_SCHEDULE_UNIT_MAX */
 };
 
 struct sm_schedule_host {
@@ -20,6 +20,7 @@ struct sm_schedule_host {
 /* Every single figure fits 20 bits above 32: sums over a body of 2^32 instructions and products
  * with 2^32 bytes stay far below 2^63. */
 #define SM_SCHEDULE_WEIGHT_MAX UINT64_C(1000000)
+#define SM_SCHEDULE_UNIT_MAX   UINT64_C(65536)
 
 struct sm_schedule_dynamic {
     uint64_t memory_grow_page;           /* per page asked for */

@@ -14,6 +14,8 @@
 #define KEY_PROFILE_DIGEST  "profile-digest"
 #define KEY_SCHEDULE        "schedule"
 #define KEY_SCHEDULE_DIGEST "schedule-digest"
+#define KEY_POLICY          "policy"
+#define KEY_POLICY_DIGEST   "policy-digest"
 
 static enum smelt_status get(struct smelt_store *store, const char *key, struct smelt_buf *value,
                              bool *found, struct smelt_error *err)
@@ -68,15 +70,18 @@ cleanup:
 }
 
 enum smelt_status sm_meta_claim(struct smelt_store *store, const struct smelt_profile *profile,
-                                const struct smelt_schedule *schedule, struct smelt_error *err)
+                                const struct smelt_schedule *schedule,
+                                const struct smelt_policy *policy, struct smelt_error *err)
 {
     struct smelt_hash profile_digest;
     struct smelt_hash schedule_digest;
+    struct smelt_hash policy_digest;
     struct smelt_buf recorded = {0};
     bool found = false;
     enum smelt_status status = SMELT_STATUS_OK;
     smelt_profile_digest(profile, &profile_digest);
     smelt_schedule_digest(schedule, &schedule_digest);
+    smelt_policy_digest(policy, &policy_digest);
     SMELT_TRY(get(store, KEY_PROFILE, &recorded, &found, err));
     if (!found) {
         const struct smelt_store_write writes[] = {
@@ -84,6 +89,8 @@ enum smelt_status sm_meta_claim(struct smelt_store *store, const struct smelt_pr
             put(KEY_PROFILE_DIGEST, hash_slice(&profile_digest)),
             put(KEY_SCHEDULE, smelt_schedule_text(schedule)),
             put(KEY_SCHEDULE_DIGEST, hash_slice(&schedule_digest)),
+            put(KEY_POLICY, smelt_policy_text(policy)),
+            put(KEY_POLICY_DIGEST, hash_slice(&policy_digest)),
         };
         SMELT_TRY(store->ops->write(store->impl, writes, sizeof(writes) / sizeof(writes[0]), err));
         goto cleanup;
@@ -98,41 +105,55 @@ enum smelt_status sm_meta_claim(struct smelt_store *store, const struct smelt_pr
     SMELT_TRY(compare(store, KEY_PROFILE_DIGEST, "profile", profile->name, &profile_digest, err));
     SMELT_TRY(compare(store, KEY_SCHEDULE_DIGEST, "gas schedule", smelt_schedule_name(schedule),
                       &schedule_digest, err));
+    SMELT_TRY(compare(store, KEY_POLICY_DIGEST, "policy", smelt_policy_name(policy), &policy_digest,
+                      err));
 cleanup:
     smelt_buf_deinit(&recorded);
     return status;
 }
 
-enum smelt_status smelt_state_describe(struct smelt_store *store, struct smelt_buf *profile_name,
-                                       struct smelt_buf *schedule_text, bool *found,
-                                       struct smelt_error *err)
+enum smelt_status smelt_state_describe(struct smelt_store *store,
+                                       struct smelt_state_description *out, struct smelt_error *err)
 {
-    struct smelt_buf name = {0};
-    struct smelt_buf text = {0};
-    bool has_name = false;
-    bool has_text = false;
+    struct smelt_state_description read = {0};
+    const struct {
+        const char *key;
+        struct smelt_buf *value;
+    } rows[] = {{KEY_PROFILE, &read.profile_name},
+                {KEY_SCHEDULE, &read.schedule_text},
+                {KEY_POLICY, &read.policy_text}};
+    bool found[3] = {false};
     enum smelt_status status = SMELT_STATUS_OK;
-    if (store == NULL || profile_name == NULL || schedule_text == NULL || found == NULL) {
+    if (out != NULL) {
+        *out = (struct smelt_state_description){0};
+    }
+    if (store == NULL || out == NULL) {
         return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "store, buffers and found are required");
+                            "store and description are required");
     }
-    *found = false;
-    SMELT_TRY(get(store, KEY_PROFILE, &name, &has_name, err));
-    SMELT_TRY(get(store, KEY_SCHEDULE, &text, &has_text, err));
-    if (has_name != has_text) {
-        status =
-            sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE, "the state's record %s is missing",
-                         has_name ? KEY_SCHEDULE : KEY_PROFILE);
-        goto cleanup;
+    for (size_t i = 0; i < 3; i++) {
+        SMELT_TRY(get(store, rows[i].key, rows[i].value, &found[i], err));
     }
-    smelt_buf_deinit(profile_name);
-    smelt_buf_deinit(schedule_text);
-    *profile_name = name;
-    *schedule_text = text;
-    *found = has_name;
-    return SMELT_STATUS_OK;
+    for (size_t i = 1; i < 3; i++) {
+        if (found[i] != found[0]) {
+            status = sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
+                                  "the state's record %s is missing",
+                                  found[0] ? rows[i].key : KEY_PROFILE);
+            goto cleanup;
+        }
+    }
+    read.is_recorded = found[0];
+    *out = read;
+    read = (struct smelt_state_description){0};
 cleanup:
-    smelt_buf_deinit(&name);
-    smelt_buf_deinit(&text);
+    smelt_state_description_deinit(&read);
     return status;
+}
+
+void smelt_state_description_deinit(struct smelt_state_description *description)
+{
+    smelt_buf_deinit(&description->profile_name);
+    smelt_buf_deinit(&description->schedule_text);
+    smelt_buf_deinit(&description->policy_text);
+    description->is_recorded = false;
 }

@@ -109,6 +109,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
                                       struct smelt_engine **out, struct smelt_error *err)
 {
     enum smelt_status status = SMELT_STATUS_OK;
+    struct smelt_policy *own_policy = NULL;
     uint32_t cost_count;
     if (out != NULL) {
         *out = NULL;
@@ -131,11 +132,15 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     SMELT_TRY(check_options(&engine->options, err));
     engine->costs = sm_schedule_hosts(options->schedule, &cost_count);
     SMELT_TRY(sm_resident_init(&engine->resident, RESIDENT_COUNT, err));
-    SMELT_TRY(
-        sm_meta_claim(options->store, engine->options.profile, engine->options.schedule, err));
+    if (options->policy == NULL) {
+        SMELT_TRY(smelt_policy_builtin(SMELT_POLICY_DEFAULT, &own_policy, err));
+    }
+    SMELT_TRY(sm_meta_claim(options->store, engine->options.profile, options->schedule,
+                            own_policy != NULL ? own_policy : options->policy, err));
     *out = engine;
     engine = NULL;
 cleanup:
+    smelt_policy_destroy(own_policy);
     smelt_engine_destroy(engine);
     return status;
 }

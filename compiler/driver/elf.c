@@ -126,7 +126,7 @@ static bool read_uleb(const uint8_t **at, const uint8_t *end, uint64_t *out)
  */
 static enum smelt_status read_section(const struct object *object, Elf_Data *sizes,
                                       Elf_Data *relocations, size_t relocation_count,
-                                      sm_elf_frame_fn visit, void *context, struct smelt_error *err)
+                                      sm_frame_fn visit, void *context, struct smelt_error *err)
 {
     const uint8_t *start = (const uint8_t *)sizes->d_buf;
     const uint8_t *end = start + sizes->d_size;
@@ -152,7 +152,7 @@ static enum smelt_status read_section(const struct object *object, Elf_Data *siz
     return SMELT_STATUS_OK;
 }
 
-enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_frame_fn visit,
+enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_frame_fn visit,
                                      void *context, struct smelt_error *err)
 {
     struct smelt_buf copy = {0};
@@ -181,7 +181,7 @@ enum smelt_status sm_elf_read_frames(struct smelt_slice object_bytes, sm_elf_fra
         Elf_Scn *target = elf_getscn(object.elf, header.sh_info);
         Elf_Data *sizes = target != NULL ? elf_getdata(target, NULL) : NULL;
         Elf_Data *relocations = elf_getdata(section, NULL);
-        if (sizes == NULL || relocations == NULL) {
+        if (sizes == NULL || sizes->d_buf == NULL || relocations == NULL) {
             status = refuse(err, "has an unreadable section");
             goto cleanup;
         }

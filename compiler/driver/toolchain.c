@@ -28,19 +28,19 @@ static const struct tool_row {
     const char
         *versions[8]; /* substrings of the version line, one of which must occur; none: any */
 } tools[SM_TOOL_COUNT] = {
-    [SM_TOOL_WASM2C] = {"wasm2c", "SMELT_WASM2C", {"wasm2c"}, "wabt", "1.0.32", {"1.0.32"}},
-    [SM_TOOL_CLANG] = {"clang",
-                       "SMELT_CLANG",
-                       {"clang-19", "clang-14", "clang"},
-                       "clang-19",
-                       "14 to 19",
-                       {"clang version 19.", "clang version 18.", "clang version 17.",
-                        "clang version 16.", "clang version 15.", "clang version 14."}},
+    [SM_TOOL_WASM2C] = {"wasm2c", "SMELT_WASM2C", {"wasm2c"}, "wabt", "wasm2c 1.0.32", {"1.0.32"}},
+    [SM_TOOL_CC] = {"clang",
+                    "SMELT_CC",
+                    {"clang-19", "clang-14", "clang"},
+                    "clang-19",
+                    "clang 14 to 19, gcc 12",
+                    {"clang version 19.", "clang version 18.", "clang version 17.",
+                     "clang version 16.", "clang version 15.", "clang version 14."}},
     [SM_TOOL_LINKER] = {"ld.lld",
                         "SMELT_LD",
                         {"ld.lld-19", "ld.lld-14", "ld.lld"},
                         "lld-19",
-                        "14 to 19",
+                        "ld.lld 14 to 19",
                         {"LLD 19.", "LLD 18.", "LLD 17.", "LLD 16.", "LLD 15.", "LLD 14."}},
     [SM_TOOL_WAT2WASM] = {"wat2wasm", "SMELT_WAT2WASM", {"wat2wasm"}, "wabt", "any", {NULL}},
 };
@@ -79,21 +79,29 @@ static bool search_path(const char *name, char *out)
     return false;
 }
 
+const char *sm_toolchain_wanted(enum sm_tool tool, const char *given)
+{
+    const char *wanted = given != NULL ? given : getenv(tools[tool].variable);
+    return wanted != NULL && wanted[0] != '\0' ? wanted : NULL; /* empty is unset */
+}
+
 enum smelt_status sm_toolchain_find(enum sm_tool tool, const char *given, char *out,
                                     struct smelt_error *err)
 {
     const struct tool_row *row = &tools[tool];
-    const char *variable = given == NULL ? getenv(row->variable) : NULL;
-    const char *chosen = given != NULL ? given : variable;
+    const char *chosen = sm_toolchain_wanted(tool, given);
     out[0] = '\0';
-    if (chosen != NULL && chosen[0] != '\0') {
+    if (chosen != NULL && strchr(chosen, '/') == NULL && search_path(chosen, out)) {
+        return SMELT_STATUS_OK;
+    }
+    if (chosen != NULL) {
         enum smelt_status status = absolute(chosen, out, err);
         if (status != SMELT_STATUS_OK || is_executable(out)) {
             return status;
         }
         return sm_error_set(
             err, SMELT_STATUS_TOOL_MISSING, WHERE, "%s is not an executable file%s%s", chosen,
-            variable != NULL ? "; it comes from $" : "", variable != NULL ? row->variable : "");
+            given == NULL ? "; it comes from $" : "", given == NULL ? row->variable : "");
     }
     for (size_t i = 0; i < 4 && row->names[i] != NULL; i++) {
         if (search_path(row->names[i], out)) {
@@ -106,11 +114,10 @@ enum smelt_status sm_toolchain_find(enum sm_tool tool, const char *given, char *
                         row->package, row->variable);
 }
 
-enum smelt_status sm_toolchain_find_linker(const char *clang_path, char *out,
-                                           struct smelt_error *err)
+enum smelt_status sm_toolchain_find_linker(const char *cc_path, char *out, struct smelt_error *err)
 {
     char real[PATH_MAX];
-    if (getenv(tools[SM_TOOL_LINKER].variable) == NULL && realpath(clang_path, real) != NULL &&
+    if (getenv(tools[SM_TOOL_LINKER].variable) == NULL && realpath(cc_path, real) != NULL &&
         sm_fs_path(out, SM_TOOL_PATH_BYTES, err, "%s/ld.lld", dirname(real)) == SMELT_STATUS_OK &&
         is_executable(out)) {
         return SMELT_STATUS_OK;
@@ -141,6 +148,30 @@ enum smelt_status sm_toolchain_identity(const char *path, struct smelt_hash *out
     return SMELT_STATUS_OK;
 }
 
+/* "<name> (<vendor>) 12.<minor>.<patch>", where the name is the one it was run by: "cc" here, what
+ * a wrapper chose there. */
+static bool is_gcc(struct smelt_slice version)
+{
+    static const char end[] = ") 12.";
+    const uint8_t *space =
+        version.size != 0 ? (const uint8_t *)memchr(version.data, ' ', version.size) : NULL;
+    const uint8_t *name_end = space != NULL ? space : version.data;
+    size_t name_size = (size_t)(name_end - version.data);
+    const uint8_t *vendor = NULL;
+    for (size_t i = name_size; i < version.size; i++) {
+        vendor = version.data[i] == ')' ? version.data + i : vendor;
+    }
+    return name_size != 0 && memmem(version.data, name_size, "cc", 2) != NULL && vendor != NULL &&
+           name_size + 1 < version.size && version.data[name_size + 1] == '(' &&
+           sm_slice_has_prefix(sm_slice(vendor, version.size - (size_t)(vendor - version.data)),
+                               smelt_slice_from_string(end));
+}
+
+enum sm_cc_family sm_toolchain_cc_family(struct smelt_slice version)
+{
+    return is_gcc(version) ? SM_CC_GCC : SM_CC_CLANG;
+}
+
 enum smelt_status sm_toolchain_check_version(enum sm_tool tool, const char *path,
                                              struct smelt_slice version, struct smelt_error *err)
 {
@@ -151,19 +182,20 @@ enum smelt_status sm_toolchain_check_version(enum sm_tool tool, const char *path
             return SMELT_STATUS_OK;
         }
     }
-    if (row->versions[0] == NULL) {
+    if (row->versions[0] == NULL || (tool == SM_TOOL_CC && is_gcc(version))) {
         return SMELT_STATUS_OK;
     }
     return sm_error_set(err, SMELT_STATUS_TOOL_VERSION, WHERE,
-                        "%s is \"%.*s\"; supported versions of %s: %s (package %s)", path,
-                        (int)version.size, (const char *)version.data, row->label, row->supported,
+                        "%s is \"%.*s\"; supported versions: %s (package %s)", path,
+                        (int)version.size, (const char *)version.data, row->supported,
                         row->package);
 }
 
 enum smelt_status sm_toolchain_version(enum sm_tool tool, const char *path,
                                        struct smelt_buf *version, struct smelt_error *err)
 {
-    const char *const argv[] = {tools[tool].label, "--version", NULL};
+    /* gcc repeats the name it is run by: one name for all, so that links to it are the same tool */
+    const char *const argv[] = {tool == SM_TOOL_CC ? "cc" : tools[tool].label, "--version", NULL};
     const struct sm_process process = {.path = path, .argv = argv, .cpu_seconds = 10};
     struct sm_process_result result = {0};
     enum smelt_status status = SMELT_STATUS_OK;

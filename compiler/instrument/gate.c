@@ -3,40 +3,18 @@
 #include "compiler/instrument/gate.h"
 
 #include "base/bytes.h"
-#include "base/digest.h"
 #include "base/status.h"
 #include "hostabi/profile.h"
-
-void sm_policy_init(struct sm_policy *policy, enum smelt_float_policy floats,
-                    bool allows_any_import)
-{
-    *policy = (struct sm_policy){.floats = floats,
-                                 .allows_any_import = allows_any_import,
-#define LIMIT_DEFAULT(name, value, text) .name = (value),
-                                 SM_POLICY_LIMITS(LIMIT_DEFAULT)
-#undef LIMIT_DEFAULT
-    };
-}
-
-void sm_policy_digest(const struct sm_policy *policy, struct smelt_hash *out)
-{
-    struct sm_digest digest;
-    sm_digest_init(&digest, "smelt.policy.v1");
-    sm_digest_u32(&digest, policy->floats);
-    sm_digest_u32(&digest, policy->allows_any_import);
-#define LIMIT_DIGEST(name, value, text)                                                            \
-    sm_digest_text(&digest, #name);                                                                \
-    sm_digest_u32(&digest, policy->name);
-    SM_POLICY_LIMITS(LIMIT_DIGEST)
-#undef LIMIT_DIGEST
-    sm_digest_final(&digest, out);
-}
 
 uint32_t sm_gate_memory_pages_max(const struct sm_policy *policy,
                                   const struct smelt_profile *profile)
 {
-    return policy->allows_any_import ? SM_WASM_MEMORY_PAGES_MAX : profile->memory_pages_max;
+    return policy->allows_any_import || policy->memory_pages < profile->memory_pages_max
+               ? policy->memory_pages
+               : profile->memory_pages_max;
 }
+
+/* ---- the module as a whole ------------------------------------------------------------------- */
 
 struct gate {
     const struct sm_wasm_module *module;
@@ -52,6 +30,12 @@ static enum smelt_status over_limit(const struct gate *gate, const char *section
     return sm_error_set_at(gate->err, SMELT_STATUS_MODULE_LIMIT, section, func_index, offset,
                            "%s: %ju, the policy's limit is %ju", what, (uintmax_t)count,
                            (uintmax_t)limit);
+}
+
+static uint32_t initial_pages_max(const struct gate *gate)
+{
+    uint32_t pages = sm_gate_memory_pages_max(gate->policy, gate->profile);
+    return gate->policy->memory_initial_pages < pages ? gate->policy->memory_initial_pages : pages;
 }
 
 static enum smelt_status check_module_limits(const struct gate *gate)
@@ -72,7 +56,7 @@ static enum smelt_status check_module_limits(const struct gate *gate)
         {"table", "initial elements of the table", module->has_table ? module->table.min : 0,
          policy->table_elements},
         {"memory", "initial pages of the memory", module->has_memory ? module->memory.min : 0,
-         sm_gate_memory_pages_max(policy, gate->profile)},
+         initial_pages_max(gate)},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].count > rows[i].limit) {
@@ -91,8 +75,156 @@ static enum smelt_status check_module_limits(const struct gate *gate)
                               type->result_count, policy->results);
         }
     }
+    for (uint32_t i = 0; i < module->export_count; i++) {
+        const struct sm_wasm_export *export_ = &module->exports[i];
+        if (export_->name.size > policy->name_bytes) {
+            return over_limit(gate, "export", -1, export_->offset, "bytes of an export's name",
+                              export_->name.size, policy->name_bytes);
+        }
+    }
     return SMELT_STATUS_OK;
 }
+
+/* ---- features -------------------------------------------------------------------------------- */
+
+static enum smelt_status switched_off(const struct gate *gate, const char *section,
+                                      int64_t func_index, int64_t offset, const char *what,
+                                      const char *feature)
+{
+    return sm_error_set_at(gate->err, SMELT_STATUS_MODULE_FEATURE, section, func_index, offset,
+                           "%s: the policy switches the feature %s off", what, feature);
+}
+
+/* The feature that an instruction belongs to and the policy does not have; NULL: it may be used. */
+static const char *missing_feature(const struct sm_policy *policy,
+                                   const struct sm_wasm_instr *instr)
+{
+    switch ((int)instr->op) {
+    case SM_OP_I32_EXTEND8_S:
+    case SM_OP_I32_EXTEND16_S:
+    case SM_OP_I64_EXTEND8_S:
+    case SM_OP_I64_EXTEND16_S:
+    case SM_OP_I64_EXTEND32_S:
+        return policy->features.sign_extension ? NULL : "sign_extension";
+    case SM_OP_I32_TRUNC_SAT_F32_S:
+    case SM_OP_I32_TRUNC_SAT_F32_U:
+    case SM_OP_I32_TRUNC_SAT_F64_S:
+    case SM_OP_I32_TRUNC_SAT_F64_U:
+    case SM_OP_I64_TRUNC_SAT_F32_S:
+    case SM_OP_I64_TRUNC_SAT_F32_U:
+    case SM_OP_I64_TRUNC_SAT_F64_S:
+    case SM_OP_I64_TRUNC_SAT_F64_U:
+        return policy->features.saturating_conversion ? NULL : "saturating_conversion";
+    case SM_OP_MEMORY_INIT:
+    case SM_OP_DATA_DROP:
+    case SM_OP_MEMORY_COPY:
+    case SM_OP_MEMORY_FILL:
+    case SM_OP_TABLE_INIT:
+    case SM_OP_ELEM_DROP:
+    case SM_OP_TABLE_COPY:
+        return policy->features.bulk_memory ? NULL : "bulk_memory";
+    case SM_OP_SELECT_T:
+        return policy->features.reference_types ? NULL : "reference_types";
+    case SM_OP_BLOCK:
+    case SM_OP_LOOP:
+    case SM_OP_IF:
+        return policy->features.multi_value || instr->block.type_index == SM_WASM_NO_INDEX
+                   ? NULL
+                   : "multi_value";
+    default:
+        return NULL;
+    }
+}
+
+static enum smelt_status check_instructions(const struct gate *gate, uint32_t func_index)
+{
+    struct sm_wasm_cursor cursor = sm_wasm_cursor_of(gate->module, func_index);
+    struct sm_wasm_instr instr;
+    while (cursor.at != cursor.end) {
+        enum smelt_status status = sm_wasm_read_instr(&cursor, &instr, gate->err);
+        if (status != SMELT_STATUS_OK) {
+            return status;
+        }
+        const char *feature = missing_feature(gate->policy, &instr);
+        if (feature != NULL) {
+            return switched_off(gate, "code", func_index, instr.offset, sm_wasm_ops[instr.op].text,
+                                feature);
+        }
+    }
+    return SMELT_STATUS_OK;
+}
+
+static bool has_null_element(const struct sm_wasm_elem *elem)
+{
+    for (uint32_t i = 0; i < elem->item_count; i++) {
+        if (elem->items[i].kind == SM_WASM_CONST_REF_NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is not an instruction. */
+static enum smelt_status check_declarations(const struct gate *gate)
+{
+    const struct sm_wasm_module *module = gate->module;
+    const struct sm_policy *policy = gate->policy;
+    for (uint32_t i = 0; !policy->features.multi_value && i < module->type_count; i++) {
+        if (module->types[i].result_count > 1) {
+            return switched_off(gate, "type", -1, -1, "a function type with several results",
+                                "multi_value");
+        }
+    }
+    for (uint32_t i = 0; i < module->elem_count; i++) {
+        const struct sm_wasm_elem *elem = &module->elems[i];
+        if (!policy->features.bulk_memory && elem->mode == SM_WASM_SEGMENT_PASSIVE) {
+            return switched_off(gate, "element", -1, elem->offset, "a passive segment",
+                                "bulk_memory");
+        }
+        if (!policy->features.reference_types && elem->mode == SM_WASM_SEGMENT_DECLARED) {
+            return switched_off(gate, "element", -1, elem->offset, "a declared segment",
+                                "reference_types");
+        }
+        if (!policy->features.reference_types && has_null_element(elem)) {
+            return switched_off(gate, "element", -1, elem->offset, "a null element",
+                                "reference_types");
+        }
+    }
+    if (!policy->features.bulk_memory && module->has_data_count) {
+        return switched_off(gate, "data count", -1, -1, "a data count section", "bulk_memory");
+    }
+    for (uint32_t i = 0; !policy->features.bulk_memory && i < module->data_count; i++) {
+        if (module->datas[i].mode == SM_WASM_SEGMENT_PASSIVE) {
+            return switched_off(gate, "data", -1, module->datas[i].offset, "a passive segment",
+                                "bulk_memory");
+        }
+    }
+    return SMELT_STATUS_OK;
+}
+
+static bool has_all_features(const struct sm_policy *policy)
+{
+    bool has_all = true;
+#define AND_FEATURE(name, text) has_all = has_all && policy->features.name;
+    SM_POLICY_FEATURES(AND_FEATURE)
+#undef AND_FEATURE
+    return has_all;
+}
+
+static enum smelt_status check_features(const struct gate *gate)
+{
+    if (has_all_features(gate->policy)) {
+        return SMELT_STATUS_OK;
+    }
+    enum smelt_status status = check_declarations(gate);
+    for (uint32_t i = gate->module->imported_func_count;
+         status == SMELT_STATUS_OK && i < gate->module->func_count; i++) {
+        status = check_instructions(gate, i);
+    }
+    return status;
+}
+
+/* ---- bodies ---------------------------------------------------------------------------------- */
 
 /* Upper bounds of what instrumentation and wasm2c make of a body, from its instructions alone. */
 static enum smelt_status check_body(const struct gate *gate, uint32_t func_index)
@@ -166,6 +298,8 @@ static enum smelt_status check_bodies(const struct gate *gate)
     return status;
 }
 
+/* ---- floats ---------------------------------------------------------------------------------- */
+
 static enum smelt_status check_floats(const struct gate *gate)
 {
     const struct sm_wasm_module *module = gate->module;
@@ -182,6 +316,8 @@ static enum smelt_status check_floats(const struct gate *gate)
     return sm_error_set(gate->err, SMELT_STATUS_MODULE_FLOAT, "module",
                         "the policy forbids floating point and a type or global uses it");
 }
+
+/* ---- imports and exports --------------------------------------------------------------------- */
 
 static enum smelt_status check_import(const struct gate *gate, const struct sm_wasm_import *import)
 {
@@ -224,8 +360,66 @@ static enum smelt_status check_imports(const struct gate *gate)
     return status;
 }
 
-/* The exports that the runtime uses itself must be what it expects. */
+/* What the policy does not let a module export; NULL: it may. */
+static const char *forbidden_export(const struct gate *gate, const struct sm_wasm_export *export_)
+{
+    const struct sm_policy *policy = gate->policy;
+    switch (export_->kind) {
+    case SM_WASM_EXTERNAL_FUNC:
+        return NULL;
+    case SM_WASM_EXTERNAL_TABLE:
+        return policy->may_export.table ? NULL : "the table";
+    case SM_WASM_EXTERNAL_MEMORY:
+        return policy->may_export.memory ? NULL : "the memory";
+    case SM_WASM_EXTERNAL_GLOBAL:
+        break;
+    }
+    if (gate->module->globals[export_->index].is_mutable) {
+        return policy->may_export.mutable_globals ? NULL : "mutable globals";
+    }
+    return policy->may_export.globals ? NULL : "immutable globals";
+}
+
+static bool is_printable_ascii(struct smelt_slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        if (name.data[i] < 0x20 || name.data[i] > 0x7e) {
+            return false;
+        }
+    }
+    return name.size != 0;
+}
+
+static enum smelt_status check_export(const struct gate *gate, const struct sm_wasm_export *export_)
+{
+    const char *forbidden = forbidden_export(gate, export_);
+    if (forbidden != NULL) {
+        return sm_error_set_at(gate->err, SMELT_STATUS_MODULE_EXPORT, "export", -1, export_->offset,
+                               "export %.*s: the policy forbids exporting %s",
+                               (int)export_->name.size, (const char *)export_->name.data,
+                               forbidden);
+    }
+    if (gate->policy->names == SM_POLICY_NAMES_PRINTABLE_ASCII &&
+        !is_printable_ascii(export_->name)) {
+        return sm_error_set_at(gate->err, SMELT_STATUS_MODULE_EXPORT, "export", -1, export_->offset,
+                               "export %.*s: the policy wants names of printable ASCII",
+                               (int)export_->name.size, (const char *)export_->name.data);
+    }
+    return SMELT_STATUS_OK;
+}
+
+/* The policy's rules, export by export. */
 static enum smelt_status check_exports(const struct gate *gate)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    for (uint32_t i = 0; status == SMELT_STATUS_OK && i < gate->module->export_count; i++) {
+        status = check_export(gate, &gate->module->exports[i]);
+    }
+    return status;
+}
+
+/* The exports that the runtime uses itself must be what it expects. */
+static enum smelt_status check_profile_exports(const struct gate *gate)
 {
     static const uint8_t i32[] = {SMELT_VALTYPE_I32};
     const struct sm_wasm_module *module = gate->module;
@@ -263,6 +457,8 @@ static enum smelt_status check_start(const struct gate *gate)
         gate->module->start_offset, "a start function is refused: export it as %s instead",
         gate->profile->init_export != NULL ? gate->profile->init_export : "a function");
 }
+
+/* ---- the return page ------------------------------------------------------------------------- */
 
 bool sm_gate_needs_return_page(const struct sm_wasm_module *module,
                                const struct smelt_profile *profile)
@@ -306,12 +502,14 @@ static enum smelt_status check_return_page(const struct gate *gate)
         gate->profile->allocate_export != NULL ? gate->profile->allocate_export : "an allocator");
 }
 
+/* ---- all rules ------------------------------------------------------------------------------- */
+
 enum smelt_status sm_gate_check(const struct sm_wasm_module *module, const struct sm_policy *policy,
                                 const struct smelt_profile *profile, struct smelt_error *err)
 {
     static enum smelt_status (*const rules[])(const struct gate *) = {
-        check_module_limits, check_start,  check_imports,     check_exports,
-        check_floats,        check_bodies, check_return_page,
+        check_module_limits, check_start,  check_imports, check_exports,     check_profile_exports,
+        check_features,      check_floats, check_bodies,  check_return_page,
     };
     const struct gate gate = {module, policy, profile, err};
     enum smelt_status status = SMELT_STATUS_OK;

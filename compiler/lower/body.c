@@ -77,6 +77,11 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+static bool is_hex_digit(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f');
+}
+
 static bool skip_text(struct lowering *low, const char *text)
 {
     size_t size = strlen(text);
@@ -93,10 +98,64 @@ static bool skip_nan_comment(struct lowering *low)
     if (!skip_text(low, "/* nan:0x") && !skip_text(low, "/* -nan:0x")) {
         return false;
     }
-    while (low->at < low->end && (is_digit(*low->at) || (*low->at >= 'a' && *low->at <= 'f'))) {
+    while (low->at < low->end && is_hex_digit(*low->at)) {
         low->at++;
     }
     return skip_text(low, " */");
+}
+
+static size_t count_digits(const char *text, size_t size)
+{
+    size_t count = 0;
+    while (count < size && is_digit(text[count])) {
+        count++;
+    }
+    return count;
+}
+
+static bool is_suffix(const char *text, size_t size, const char *const *suffixes)
+{
+    for (; *suffixes != NULL; suffixes++) {
+        if (strlen(*suffixes) == size && memcmp(text, *suffixes, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A constant as wasm2c writes them: a decimal integer, the bits of a NaN in hexadecimal, or what
+ * printf makes of a float with %g. Octal would be another value. */
+static bool is_number(const char *text, size_t size)
+{
+    static const char *const of_integer[] = {"", "u", "ull", NULL};
+    static const char *const of_float[] = {"", "f", NULL};
+    bool is_float = false;
+    size_t at = 0;
+    if (size > 2 && text[0] == '0' && text[1] == 'x') {
+        for (at = 2; at < size && is_hex_digit(text[at]); at++) {
+        }
+        return at == size;
+    }
+    at = count_digits(text, size);
+    if (at > 1 && text[0] == '0') {
+        return false;
+    }
+    if (at < size && text[at] == '.') {
+        is_float = true;
+        at++;
+        at += count_digits(text + at, size - at);
+    }
+    if (at < size && text[at] == 'e') {
+        is_float = true;
+        at++;
+        at += at < size && (text[at] == '+' || text[at] == '-');
+        size_t digits = count_digits(text + at, size - at);
+        if (digits == 0) {
+            return false;
+        }
+        at += digits;
+    }
+    return is_suffix(text + at, size - at, is_float ? of_float : of_integer);
 }
 
 static enum smelt_status read_token(struct lowering *low, struct token *out)
@@ -129,6 +188,9 @@ static enum smelt_status read_token(struct lowering *low, struct token *out)
         while (at < low->end && (is_name_start(*at) || is_digit(*at) || *at == '.' ||
                                  ((*at == '+' || *at == '-') && at[-1] == 'e'))) {
             at++;
+        }
+        if (!is_number(low->at, (size_t)(at - low->at))) {
+            return unexpected(low, "number");
         }
     } else {
         out->kind = TOKEN_MARK;

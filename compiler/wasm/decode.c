@@ -899,7 +899,9 @@ static enum smelt_status check_header(struct decoder *decoder)
     struct smelt_slice module = decoder->module->bytes;
     if (module.size < 4 || memcmp(module.data, magic, 4) != 0) {
         return malformed(decoder, cursor->at,
-                         "magic header not detected: this is not a WebAssembly binary");
+                         module.size < 4 ? "unexpected end: magic header not detected"
+                                         : "magic header not detected: this is not a WebAssembly "
+                                           "binary");
     }
     cursor->at += 4;
     if (module.size >= 8 && memcmp(cursor->at, component, 4) == 0) {
@@ -907,7 +909,9 @@ static enum smelt_status check_header(struct decoder *decoder)
                                     "a component");
     }
     if (module.size < 8 || memcmp(cursor->at, version, 4) != 0) {
-        return malformed(decoder, cursor->at, "unknown binary version: 1 expected");
+        return malformed(decoder, cursor->at,
+                         module.size < 8 ? "unexpected end: unknown binary version"
+                                         : "unknown binary version: 1 expected");
     }
     cursor->at += 4;
     return SMELT_STATUS_OK;
@@ -938,7 +942,11 @@ static enum smelt_status read_section(struct decoder *decoder, uint8_t *last_ran
     SMELT_TRY(sm_wasm_read_bytes(&module, size, "section", &content, decoder->err));
     if (id != SECTION_CUSTOM) {
         if (section->rank <= *last_rank) {
-            return malformed(decoder, start, "unexpected section: out of order or repeated");
+            return sm_wasm_fail(&decoder->cursor, start, SMELT_STATUS_MODULE_MALFORMED,
+                                decoder->err,
+                                "unexpected content after last section: the %s section is out of "
+                                "order or repeated",
+                                section->name);
         }
         *last_rank = section->rank;
     }

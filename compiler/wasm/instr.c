@@ -91,19 +91,21 @@ static const char *proposal_of_bulk(uint32_t number)
 static enum smelt_status fail_opcode(const struct sm_wasm_cursor *cursor, const uint8_t *at,
                                      uint32_t number, struct smelt_error *err)
 {
+    char code[24];
     char what[48];
     const char *proposal;
     if (*at == PREFIX_BULK) {
         proposal = proposal_of_bulk(number);
-        (void)snprintf(what, sizeof(what), "instruction 0xfc %u", number);
+        (void)snprintf(code, sizeof(code), "fc %u", number);
     } else {
         proposal = proposal_of_opcode(*at);
-        (void)snprintf(what, sizeof(what), "instruction 0x%02x", *at);
+        (void)snprintf(code, sizeof(code), "%02x", *at);
     }
+    (void)snprintf(what, sizeof(what), "instruction 0x%s", code);
     if (proposal != NULL) {
         return sm_wasm_fail_feature(cursor, at, err, proposal, what);
     }
-    return sm_wasm_fail(cursor, at, SMELT_STATUS_MODULE_MALFORMED, err, "illegal opcode: %s", what);
+    return sm_wasm_fail(cursor, at, SMELT_STATUS_MODULE_MALFORMED, err, "illegal opcode %s", code);
 }
 
 static enum smelt_status read_block_type(struct sm_wasm_cursor *cursor,
@@ -144,7 +146,7 @@ static enum smelt_status read_memarg(struct sm_wasm_cursor *cursor, struct sm_wa
     SMELT_TRY(sm_wasm_read_u32(cursor, "alignment", &out->align, err));
     if (out->align >= 0x80) {
         return sm_wasm_fail(cursor, at, SMELT_STATUS_MODULE_MALFORMED, err,
-                            "malformed alignment 2^%u", out->align);
+                            "malformed memop flags: alignment 2^%u", out->align);
     }
     if (out->align >= 0x40) {
         return sm_wasm_fail_feature(cursor, at, err, "multi-memory", "explicit memory index");

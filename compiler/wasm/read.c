@@ -43,7 +43,7 @@ static enum smelt_status fail_leb(const struct sm_wasm_cursor *cursor, enum sm_l
     case SM_LEB_OK:
         break;
     case SM_LEB_TRUNCATED:
-        reason = "unexpected end inside an integer";
+        reason = "unexpected end of section or function inside an integer";
         break;
     case SM_LEB_TOO_LONG:
         reason = "integer representation too long";
@@ -77,7 +77,7 @@ enum smelt_status sm_wasm_read_byte(struct sm_wasm_cursor *cursor, const char *w
 {
     if (cursor->at == cursor->end) {
         return sm_wasm_fail(cursor, cursor->at, SMELT_STATUS_MODULE_MALFORMED, err,
-                            "unexpected end: %s is missing", what);
+                            "unexpected end of section or function: %s is missing", what);
     }
     *out = *cursor->at++;
     return SMELT_STATUS_OK;
@@ -123,8 +123,9 @@ enum smelt_status sm_wasm_read_count(struct sm_wasm_cursor *cursor, size_t item_
     size_t left = (size_t)(cursor->end - cursor->at);
     if (*out > left / item_bytes) {
         return sm_wasm_fail(cursor, at, SMELT_STATUS_MODULE_MALFORMED, err,
-                            "unexpected end: %u %s do not fit in the %zu bytes that remain", *out,
-                            what, left);
+                            "unexpected end of section or function: %u %s do not fit in the %zu "
+                            "bytes that remain",
+                            *out, what, left);
     }
     if (*out > max) {
         return sm_wasm_fail(cursor, at, SMELT_STATUS_MODULE_LIMIT, err,

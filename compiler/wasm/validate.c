@@ -477,7 +477,8 @@ static enum smelt_status check_global(struct validator *v)
         return push(v, (uint8_t)global->type);
     }
     if (!global->is_mutable) {
-        return INVALID(v, "global %u is immutable", v->instr.index);
+        return INVALID(v, "immutable global %u: %s needs a mutable one", v->instr.index,
+                       op_text(v));
     }
     return pop(v, (uint8_t)global->type);
 }
@@ -864,7 +865,7 @@ static enum smelt_status check_start(struct validator *v)
     const struct sm_wasm_type *type = sm_wasm_func_type(module, module->start_func);
     if (type->param_count != 0 || type->result_count != 0) {
         return fail_rule(v, "start", module->start_offset,
-                         "the start function must have no parameters and no results");
+                         "start function must have no parameters and no results");
     }
     return SMELT_STATUS_OK;
 }

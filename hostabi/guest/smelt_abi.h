@@ -25,6 +25,10 @@ typedef __SIZE_TYPE__ size_t;
 #define SM_ABI_VERSION       1u
 #define SM_DESCRIPTOR_SYMBOL "smelt_descriptor"
 
+/* Invocations of one activation that may be open at the same time, the outermost counts. One more
+ * traps as stack_overflow, so the number is consensus. */
+#define SM_NESTING_MAX 8u
+
 /* Codes of `trap` besides enum smelt_trap. */
 #define SM_TRAP_OUT_OF_FUEL 255u
 

@@ -15,6 +15,7 @@
 #include <smelt/cache.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
 
@@ -26,19 +27,25 @@ enum smelt_tier {
     SMELT_TIER_BASELINE = 0 /* explicit bounds checks; fuel exact at every trap */
 };
 
-enum smelt_float_policy {
-    SMELT_FLOAT_FORBID = 0,       /* a module with any float type or instruction is refused */
-    SMELT_FLOAT_CANONICAL_NAN = 1 /* every float result that is a NaN becomes the canonical NaN */
+/* How much the C compiler optimises. No outcome depends on it; artefacts of each have keys of their
+ * own. */
+enum smelt_optimisation {
+    /* chosen by the module alone: -O1, and -O0 for what would take an optimiser too long */
+    SMELT_OPTIMISE_BY_SIZE = 0,
+    SMELT_OPTIMISE_NONE = 1, /* -O0: the code that is closest to the C, for auditors */
+    /* -O2 for everything, for tests and for code one trusts: a hostile module may take minutes */
+    SMELT_OPTIMISE_FULL = 2
 };
 
 struct smelt_compiler_options {
     struct smelt_cache *cache;             /* borrowed, required */
     const struct smelt_schedule *schedule; /* borrowed, required */
     const struct smelt_profile *profile;   /* borrowed; NULL: smelt_profile_engine */
+    const struct smelt_policy *policy;     /* borrowed; NULL: the built-in SMELT_POLICY_DEFAULT */
     enum smelt_tier tier;
-    enum smelt_float_policy floats;
+    enum smelt_optimisation optimisation;
     bool allows_any_import;  /* compile modules for other hosts; the result cannot be deployed */
-    const char *clang_path;  /* NULL: $SMELT_CLANG, else the newest supported in $PATH */
+    const char *cc_path;     /* clang or gcc; NULL: $SMELT_CC, else the newest clang in $PATH */
     const char *wasm2c_path; /* NULL: $SMELT_WASM2C, else wasm2c in $PATH */
     /* Called with one line for things worth an operator's eye (a quarantined entry …); may be NULL.
      */
@@ -60,7 +67,7 @@ struct smelt_compile_timings {
     uint64_t check; /* proof that the instrumentation is right */
     uint64_t wasm2c;
     uint64_t lower;
-    uint64_t clang;   /* compile and link */
+    uint64_t cc;      /* compile and link */
     uint64_t publish; /* audit, seal and publish */
 };
 

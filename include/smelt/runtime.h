@@ -21,6 +21,7 @@
 #include <smelt/compiler.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
 #include <smelt/store.h>
@@ -39,13 +40,14 @@ struct smelt_engine_options {
     struct smelt_store *store; /* borrowed, required */
     const struct smelt_schedule
         *schedule;                       /* borrowed, required; the one modules are compiled with */
+    const struct smelt_policy *policy;   /* borrowed; NULL: SMELT_POLICY_DEFAULT; as the schedule */
     struct smelt_artefact_source source; /* required */
     const struct smelt_profile *profile; /* borrowed; NULL: smelt_profile_engine */
     const smelt_host_fn *handlers; /* one per row of the profile; NULL only with the built-in one */
 };
 
-/* Checks that the store belongs to this profile and schedule, or records them in a new store.
- * STATE_MISMATCH otherwise. */
+/* Checks that the store belongs to this profile, schedule and policy, or records them in a new
+ * store. STATE_MISMATCH otherwise. */
 SMELT_API enum smelt_status smelt_engine_create(const struct smelt_engine_options *options,
                                                 struct smelt_engine **out,
                                                 struct smelt_error *err) SMELT_WARN_UNUSED;
@@ -184,12 +186,17 @@ SMELT_API enum smelt_status smelt_state_visit(struct smelt_store *store,
                                               const struct smelt_state_visitor *visitor,
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
-/* What a state was created with: read it before creating an engine over an existing store. Copies
- * the profile's name and the schedule's TOML text; `*found` is false in a new store. */
+/* What a state was created with: read it before creating an engine over an existing store. */
+struct smelt_state_description {
+    bool is_recorded; /* false in a store that no engine has been created over: all is empty then */
+    struct smelt_buf profile_name;
+    struct smelt_buf schedule_text; /* TOML, as are policies */
+    struct smelt_buf policy_text;
+};
 SMELT_API enum smelt_status smelt_state_describe(struct smelt_store *store,
-                                                 struct smelt_buf *profile_name,
-                                                 struct smelt_buf *schedule_text, bool *found,
+                                                 struct smelt_state_description *out,
                                                  struct smelt_error *err) SMELT_WARN_UNUSED;
+SMELT_API void smelt_state_description_deinit(struct smelt_state_description *description);
 
 #ifdef __cplusplus
 }

@@ -31,6 +31,7 @@ extern "C" {
     XX(106, SCHEDULE_INVALID, "schedule_invalid")                                                  \
     XX(107, BALANCE_OVERFLOW, "balance_overflow")                                                  \
     XX(108, STATE_MISMATCH, "state_mismatch")                                                      \
+    XX(109, POLICY_INVALID, "policy_invalid")                                                      \
     XX(201, MODULE_MALFORMED, "module_malformed")                                                  \
     XX(202, MODULE_INVALID, "module_invalid")                                                      \
     XX(203, MODULE_FEATURE, "feature")                                                             \

@@ -56,10 +56,6 @@ const struct sm_function *sm_exec_find_function(const struct sm_exec_module *mod
 
 struct sm_activation;
 
-/* Invocations of one activation that may be open at the same time, the outermost counts: each may
- * need SMELT_HOST_STACK_BYTES. One more traps as stack_overflow, so the number is consensus. */
-#define SM_EXEC_NESTING_MAX 8u
-
 enum sm_exec_action { SM_EXEC_CONTINUE = 0, SM_EXEC_STOP = 1 };
 
 struct sm_exec_host {

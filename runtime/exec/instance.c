@@ -13,7 +13,7 @@
 /* Each open invocation may have a host function above it. The sanitizer's redzones make frames of
  * host functions several times as large. */
 static const uint64_t host_stack_bytes =
-    (uint64_t)SMELT_HOST_STACK_BYTES * SM_EXEC_NESTING_MAX * (SM_HAS_ASAN ? 4 : 1);
+    (uint64_t)SMELT_HOST_STACK_BYTES * SM_NESTING_MAX * (SM_HAS_ASAN ? 4 : 1);
 
 static bool round_up(size_t size, size_t *out)
 {

@@ -128,7 +128,7 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
     struct sm_instance *instance = activation->instance;
     int64_t stack_left = instance->stack;
     *result = (struct sm_exec_result){.end = SM_EXEC_RETURNED};
-    if (stack_left < export_->stack_weight || activation->nesting == SM_EXEC_NESTING_MAX) {
+    if (stack_left < export_->stack_weight || activation->nesting == SM_NESTING_MAX) {
         result->end = SM_EXEC_TRAPPED;
         result->trap = SMELT_TRAP_STACK_OVERFLOW;
         return;

@@ -259,7 +259,7 @@ static enum smelt_host_action copy_to_guest(struct smelt_host_call *call, uint64
 }
 
 /* The export runs in this activation, with its fuel and what is left of its stack. When it calls
- * host functions that place values, invocations nest; at SM_EXEC_NESTING_MAX the next one traps as
+ * host functions that place values, invocations nest; at SM_NESTING_MAX the next one traps as
  * stack_overflow, so a contract cannot exhaust the native stack this way. It may change
  * state, and thereby free a borrowed value: `value` has to be the caller's own. */
 static enum smelt_host_action place_by_allocate(struct smelt_host_call *call,

@@ -11,7 +11,7 @@
  *
  * Frames nest by recursion: a host function of the caller runs the callee to its end. Each frame
  * has a guest stack of its own, so depth costs no native stack of the thread. Within a frame, host
- * functions nest through `allocate`; exec bounds that (SM_EXEC_NESTING_MAX). */
+ * functions nest through `allocate`; exec bounds that (SM_NESTING_MAX). */
 #ifndef SM_HOST_FRAME_H
 #define SM_HOST_FRAME_H
 

@@ -9,6 +9,8 @@
  *   META   "profile-digest"            -> 32 bytes
  *   META   "schedule"                  -> TOML text
  *   META   "schedule-digest"           -> 32 bytes
+ *   META   "policy"                    -> TOML text
+ *   META   "policy-digest"             -> 32 bytes
  *
  * An account sorts right before its storage, so one scan walks both. A code hash of zeroes means
  * "no contract". An account of zeroes has no record: equal states have equal bytes. */
@@ -17,7 +19,7 @@
 
 #include <smelt/runtime.h>
 
-#define SM_STATE_FORMAT        1u
+#define SM_STATE_FORMAT        2u /* 1 had no policy */
 #define SM_STATE_KEY_MAX       1024 /* bytes of a contract's own key that sm_state_storage_key takes */
 #define SM_STATE_ACCOUNT_BYTES 56
 

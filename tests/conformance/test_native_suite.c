@@ -1,11 +1,13 @@
 /* The WebAssembly specification suite through the whole path: every module is compiled to native
  * code, loaded, instantiated and called as its commands say.
  *
- *   test_native_suite <directory with spec-testsuite.tar.gz> <scratch directory>
+ *   test_native_suite [--optimise by-size|none|full] [--cc PATH]
+ *                     <directory with spec-testsuite.tar.gz> <scratch directory>
  *                     <expected-failures.txt>
  *
  * $SMELT_SUITE_FILES limits the run to files by name: "i32 f*" is i32.wast and every file that
- * begins with f. Exit status: 0 passed, 1 failed, 77 skipped because there is no suite.
+ * begins with f. Exit status: 0 passed, 1 failed, 77 skipped because there is no suite or no such
+ * compiler.
  *
  * Not executed, and counted by reason, are modules that the compiler must refuse (features outside
  * of the subset, imports other than functions, start functions, limits) and what needs several
@@ -42,6 +44,7 @@ struct run {
     struct expected_failures expected;
     struct child *children; /* one per file; shared */
     bool *has_failed;       /* one per expected failure; shared */
+    struct back_end back_end;
     bool is_partial;
 };
 
@@ -222,7 +225,7 @@ static bool prepare(struct run *run, const char *scratch, const char *expected_p
     /* the dot keeps it apart from the files of the suite */
     if (run->has_failed == NULL ||
         sm_fs_path(cache, sizeof(cache), &err, "%s/.cache", scratch) != SMELT_STATUS_OK ||
-        native_compiler_create(cache, &run->compiler, &err) != SMELT_STATUS_OK) {
+        native_compiler_create(cache, &run->back_end, &run->compiler, &err) != SMELT_STATUS_OK) {
         printf("FAIL cannot prepare a compiler: %s\n", err.message);
         return false;
     }
@@ -232,17 +235,25 @@ static bool prepare(struct run *run, const char *scratch, const char *expected_p
 int main(int argc, char **argv)
 {
     struct run run = {0};
-    if (argc != 4) {
+    int at = 1;
+    while (at + 1 < argc && back_end_set(&run.back_end, argv[at], argv[at + 1])) {
+        at += 2;
+    }
+    if (argc - at != 3) {
         (void)fprintf(stderr,
-                      "usage: %s <data directory> <scratch directory> <expected failures>\n",
+                      "usage: %s [--optimise by-size|none|full] [--cc PATH] <data directory> "
+                      "<scratch directory> <expected failures>\n",
                       argv[0]);
         return EXIT_FAILURE;
     }
-    enum suite_state state = suite_open(argv[1], argv[2], &run.suite);
+    if (!back_end_is_there(&run.back_end)) {
+        return SUITE_EXIT_SKIPPED;
+    }
+    enum suite_state state = suite_open(argv[at], argv[at + 1], &run.suite);
     if (state == SUITE_MISSING) {
         return SUITE_EXIT_SKIPPED;
     }
-    bool is_good = state == SUITE_READY && prepare(&run, argv[2], argv[3]);
+    bool is_good = state == SUITE_READY && prepare(&run, argv[at + 1], argv[at + 2]);
     if (is_good) {
         is_good = run_all(&run);
         is_good = report(&run) && is_good;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs what the documents say. Each ```sh block below the HTML comment <!-- test --> is run, the
 # blocks of one document in order, in one scratch directory, with `smelt` in $PATH; the directory
-# holds `examples` and `schedules`. A block is expected to succeed. A ```text block below
+# holds `examples`, `schedules` and `policies`. A block is expected to succeed. A ```text block below
 # <!-- output --> must be the output of the block before it.
 #
 # The generated part of docs/abi-engine.md is compared with what the tool prints.
@@ -43,7 +43,7 @@ for document in "$source"/README.md "$source"/docs/*.md; do
     name=$(basename "$document" .md)
     mkdir -p "$scratch/$name/blocks" "$scratch/$name/run"
     blocks "$document" "$scratch/$name/blocks"
-    ln -s "$source/examples" "$source/schedules" "$scratch/$name/run/"
+    ln -s "$source/examples" "$source/schedules" "$source/policies" "$scratch/$name/run/"
     ln -s "$build/contracts" "$scratch/$name/run/contracts"
     for block in "$scratch/$name/blocks"/*.sh; do
         [ -e "$block" ] || continue

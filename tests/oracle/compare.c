@@ -1,37 +1,75 @@
-/* Runs modules on both sides of the oracle and compares.
+/* One interpreter run per side and call; every difference is printed with what reproduces it.
  *
- *   test_oracle [--schedule NAME] [--every N] <scratch directory> <file or directory>...
- *
- * Takes every .wasm and .wat below the paths, expected outputs of other tests excepted. A module is
- * compiled as a deployable contract when it is one, else with floats, any import and no rules for
- * export names; to be refused even so is a failure. --every is for archives: modules whose hash
- * divides by N, and refusals are only counted.
- *
- * Each exported function is called with several arguments and ample fuel. For a sample of these
- * calls the limit is then lowered to just above, at and just below what was used, and to points in
- * between. Exit status: 0 equal everywhere, 1 not. */
+ * Each back end makes an artefact of its own; they differ in how the C was compiled and in nothing
+ * that a contract could observe. */
+#include "tests/oracle/compare.h"
+
+#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/fs.h"
 #include "hostabi/guest/smelt_abi.h"
-#include "tests/oracle/oracle.h"
 
-#include <dirent.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#define MODULE_BYTES_MAX ((size_t)16 << 20)
-#define AMPLE_FUEL       1000000u
-#define VECTORS          8u  /* argument vectors per function */
-#define CHEAP_VECTORS    40u /* the same when the first one uses little fuel */
 #define CHEAP_FUEL       100u
-#define SWEPT_VECTORS    2u   /* of them, those tried at many limits */
-#define SWEEP_POINTS     16u  /* limits between 0 and what was used */
-#define MEMORY_PAGES_MAX 512u /* initial pages: both sides touch all of them in every call */
+#define MEMORY_PAGES_MAX 512u /* initial pages: every side touches all of them in every call */
+
+/* ---- coverage -------------------------------------------------------------------------------- */
+
+/* For each trap and dynamic charge: calls whose limit was right at it, one below, one above. */
+enum limit { LIMIT_BELOW, LIMIT_AT, LIMIT_ABOVE, LIMIT_COUNT };
+
+#define TRAP_COUNT (SMELT_TRAP_STATIC_VIOLATION + 1)
+
+struct coverage {
+    uint64_t traps[TRAP_COUNT][LIMIT_COUNT];
+    uint64_t dynamic[ORACLE_DYNAMIC_COUNT][LIMIT_COUNT];
+};
+
+static const char *const dynamic_names[] = {
+#define DYNAMIC_NAME(name, text) text,
+    ORACLE_DYNAMIC_MAP(DYNAMIC_NAME)
+#undef DYNAMIC_NAME
+};
+
+/* Calls from outside are never static: only nested calls of the engine are. */
+static bool is_reachable(size_t trap)
+{
+    return trap != SMELT_TRAP_NONE && trap != SMELT_TRAP_STATIC_VIOLATION;
+}
+
+static bool report_row(const char *name, const uint64_t *counts)
+{
+    bool is_covered = true;
+    printf("  %-30s", name);
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        printf(" %8" PRIu64, counts[i]);
+        is_covered = is_covered && counts[i] != 0;
+    }
+    printf("%s\n", is_covered ? "" : "  not covered");
+    return is_covered;
+}
+
+static bool report_coverage(const struct coverage *coverage)
+{
+    bool is_covered = true;
+    printf("calls with a limit of           used - 1     used used + 1\n");
+    for (size_t i = 0; i < TRAP_COUNT; i++) {
+        if (is_reachable(i)) {
+            is_covered &= report_row(smelt_trap_name((enum smelt_trap)i), coverage->traps[i]);
+        }
+    }
+    for (size_t i = 0; i < ORACLE_DYNAMIC_COUNT; i++) {
+        is_covered &= report_row(dynamic_names[i], coverage->dynamic[i]);
+    }
+    return is_covered;
+}
 
 struct tally {
     unsigned modules;
@@ -42,17 +80,22 @@ struct tally {
     uint64_t host_calls;
     uint64_t returned;
     uint64_t out_of_fuel;
-    uint64_t traps[SMELT_TRAP_STATIC_VIOLATION + 1];
+    uint64_t counted; /* of the calls, those compared with the count by instruction */
+    uint64_t traps[TRAP_COUNT];
 };
 
 struct oracle {
+    struct oracle_options options;
+    char cache_path[PATH_MAX];
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
-    struct smelt_compiler *contracts; /* as deployed: no floats, imports of the profile */
-    struct smelt_compiler *others;    /* as lenient as possible */
-    bool is_archive;                  /* not every module of it is meant for us */
-    unsigned every;
+    struct smelt_policy *floats;
+    struct smelt_profile lenient;
+    /* per back end: as deployed, with imports of the profile and without floats */
+    struct smelt_compiler *contracts[ORACLE_BACK_ENDS_MAX];
+    struct smelt_compiler *others[ORACLE_BACK_ENDS_MAX]; /* as lenient as possible */
     struct tally tally;
+    struct coverage coverage;
 };
 
 static void require(enum smelt_status status, const struct smelt_error *err)
@@ -126,17 +169,27 @@ static void fill_call(struct oracle_call *call, const struct sm_export *export_,
 /* ---- one call -------------------------------------------------------------------------------- */
 
 struct subject {
-    const char *path;
-    struct interpreter *interpreter;
-    struct native *native;
+    const char *name;
+    struct interpreter *marked;
+    struct interpreter *counted;
+    struct native *natives[ORACLE_BACK_ENDS_MAX];
 };
 
-static bool is_equal(const struct oracle_outcome *a, const struct oracle_outcome *b)
+/* Exports, imports and limits are the same with every back end. */
+static const struct sm_descriptor *descriptor_of(const struct subject *subject)
 {
-    return a->end == b->end && a->trap == b->trap && a->fuel_used == b->fuel_used &&
-           memcmp(a->results, b->results, sizeof(a->results)) == 0 &&
-           a->trace.count == b->trace.count && a->trace.sum == b->trace.sum &&
-           a->memory_size == b->memory_size && sm_hash_equal(&a->memory_digest, &b->memory_digest);
+    return native_descriptor(subject->natives[0]);
+}
+
+/* How a side of a native back end is called in messages. */
+static void name_back_end(const struct back_end *back_end, char *out, size_t out_size)
+{
+    static const char *const words[] = {[SMELT_OPTIMISE_BY_SIZE] = "by size",
+                                        [SMELT_OPTIMISE_NONE] = "-O0",
+                                        [SMELT_OPTIMISE_FULL] = "-O2"};
+    (void)snprintf(out, out_size, "native (%s, %s)",
+                   back_end->cc != NULL ? back_end->cc : "default compiler",
+                   words[back_end->optimisation]);
 }
 
 static void print_outcome(const char *side, const struct oracle_outcome *outcome,
@@ -156,55 +209,91 @@ static void print_outcome(const char *side, const struct oracle_outcome *outcome
 }
 
 static void print_difference(const struct subject *subject, const struct oracle_call *call,
-                             const struct oracle_outcome *expected,
+                             const struct oracle_outcome *expected, const char *side,
                              const struct oracle_outcome *actual)
 {
-    const struct sm_export *export_ =
-        &native_descriptor(subject->native)->exports[call->export_index];
-    printf("FAIL %s: export %" PRIu32 " \"%.*s\"(", subject->path, call->export_index,
+    const struct sm_export *export_ = &descriptor_of(subject)->exports[call->export_index];
+    printf("FAIL %s: export %" PRIu32 " \"%.*s\"(", subject->name, call->export_index,
            (int)export_->name_size, export_->name);
     for (uint32_t i = 0; i < export_->param_count; i++) {
         printf("%s%" PRIx64, i == 0 ? "" : ", ", call->args[i]);
     }
     printf(") with fuel %" PRIu64 ", host seed %" PRIu32 "\n", call->fuel, call->seed);
     print_outcome("interpreter", expected, export_->result_count);
-    print_outcome("native", actual, export_->result_count);
+    print_outcome(side, actual, export_->result_count);
 }
 
 static bool compare_call(struct oracle *oracle, const struct subject *subject,
                          const struct oracle_call *call, struct oracle_outcome *expected)
 {
     struct tally *tally = &oracle->tally;
-    struct oracle_outcome actual;
-    interpreter_run(subject->interpreter, call, expected);
-    native_run(subject->native, call, &actual);
+    interpreter_run(subject->marked, call, expected);
     tally->calls++;
     tally->host_calls += expected->trace.count;
     tally->returned += expected->end == ORACLE_RETURNED;
     tally->out_of_fuel += expected->end == ORACLE_OUT_OF_FUEL;
     tally->traps[expected->trap]++;
-    if (!is_equal(expected, &actual)) {
-        print_difference(subject, call, expected, &actual);
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
+        struct oracle_outcome actual;
+        char side[PATH_MAX];
+        native_run(subject->natives[i], call, &actual);
+        if (!oracle_outcome_equal(expected, &actual)) {
+            name_back_end(&oracle->options.back_ends[i], side, sizeof(side));
+            print_difference(subject, call, expected, side, &actual);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Is fuel what docs/fuel.md says? Also takes down where the dynamic charges were. */
+static bool compare_count(struct oracle *oracle, const struct subject *subject,
+                          const struct oracle_call *call, struct oracle_outcome *expected)
+{
+    struct oracle_outcome counted;
+    if (expected->end == ORACLE_OUT_OF_FUEL || expected->trap == SMELT_TRAP_STACK_OVERFLOW) {
+        return true; /* the counted module would go on */
+    }
+    interpreter_run(subject->counted, call, &counted);
+    oracle->tally.counted++;
+    if (!oracle_outcome_equal(expected, &counted)) {
+        print_difference(subject, call, expected, "counted", &counted);
         return false;
     }
+    memcpy(expected->dynamic, counted.dynamic, sizeof(counted.dynamic));
     return true;
 }
 
 /* ---- one function ---------------------------------------------------------------------------- */
 
-/* The same call with less fuel. */
-static bool compare_limits(struct oracle *oracle, const struct subject *subject,
-                           struct oracle_call call, uint64_t used, bool is_swept)
+/* The same call with `used` units of fuel, one less and one more. The call with one less must be
+ * out of fuel: both sides could be wrong in the same way. */
+static bool compare_around(struct oracle *oracle, const struct subject *subject,
+                           struct oracle_call call, uint64_t used, uint64_t *covered)
 {
     struct oracle_outcome outcome;
-    uint64_t step = used / SWEEP_POINTS + 1;
-    for (uint64_t above = 0; above < 2; above++) {
-        call.fuel = used + above;
+    for (int limit = used == 0 ? LIMIT_AT : LIMIT_BELOW; limit < LIMIT_COUNT; limit++) {
+        call.fuel = used + (uint64_t)limit - LIMIT_AT;
         if (!compare_call(oracle, subject, &call, &outcome)) {
             return false;
         }
+        if (limit == LIMIT_BELOW &&
+            (outcome.end != ORACLE_OUT_OF_FUEL || outcome.fuel_used != call.fuel)) {
+            printf("FAIL %s: export %" PRIu32 " uses %" PRIu64 " and can do with one less\n",
+                   subject->name, call.export_index, used);
+            return false;
+        }
+        covered[limit]++;
     }
-    for (uint64_t below = 1; below <= used; below = is_swept ? below + step : used + 1) {
+    return true;
+}
+
+static bool compare_steps(struct oracle *oracle, const struct subject *subject,
+                          struct oracle_call call, uint64_t used)
+{
+    struct oracle_outcome outcome;
+    uint64_t step = used / oracle->options.sweep_points + 1;
+    for (uint64_t below = 1; below <= used; below += step) {
         call.fuel = used - below;
         if (!compare_call(oracle, subject, &call, &outcome)) {
             return false;
@@ -213,28 +302,53 @@ static bool compare_limits(struct oracle *oracle, const struct subject *subject,
     return true;
 }
 
+static bool compare_vector(struct oracle *oracle, const struct subject *subject,
+                           const struct oracle_call *call, bool is_swept, uint64_t *used)
+{
+    struct oracle_outcome outcome;
+    uint64_t elsewhere[LIMIT_COUNT]; /* calls that return are no row of the table */
+    if (!compare_call(oracle, subject, call, &outcome) ||
+        !compare_count(oracle, subject, call, &outcome)) {
+        return false;
+    }
+    *used = outcome.fuel_used;
+    if (outcome.end == ORACLE_OUT_OF_FUEL) {
+        return !is_swept || compare_steps(oracle, subject, *call, call->fuel / 1000);
+    }
+    if (!compare_around(oracle, subject, *call, *used,
+                        outcome.end == ORACLE_TRAPPED ? oracle->coverage.traps[outcome.trap]
+                                                      : elsewhere)) {
+        return false;
+    }
+    for (size_t i = 0; is_swept && i < ORACLE_DYNAMIC_COUNT; i++) {
+        if (outcome.dynamic[i] != 0 && !compare_around(oracle, subject, *call, outcome.dynamic[i],
+                                                       oracle->coverage.dynamic[i])) {
+            return false;
+        }
+    }
+    return !is_swept || compare_steps(oracle, subject, *call, *used);
+}
+
 /* Stops at the first difference. */
 static bool compare_function(struct oracle *oracle, const struct subject *subject,
                              uint32_t export_index)
 {
-    const struct sm_descriptor *descriptor = native_descriptor(subject->native);
+    const struct oracle_options *options = &oracle->options;
+    const struct sm_descriptor *descriptor = descriptor_of(subject);
     const struct sm_export *export_ = &descriptor->exports[export_index];
-    uint32_t vectors = export_->param_count != 0 || descriptor->import_count != 0 ? VECTORS : 1;
+    uint32_t vectors =
+        export_->param_count != 0 || descriptor->import_count != 0 ? options->vectors : 1;
     for (uint32_t vector = 0; vector < vectors; vector++) {
         struct oracle_call call = {.export_index = export_index,
                                    .stack_weight = export_->stack_weight,
-                                   .fuel = AMPLE_FUEL};
-        struct oracle_outcome outcome;
+                                   .fuel = options->fuel};
+        uint64_t used;
         fill_call(&call, export_, vector);
-        if (!compare_call(oracle, subject, &call, &outcome)) {
+        if (!compare_vector(oracle, subject, &call, vector < options->swept_vectors, &used)) {
             return false;
         }
-        if (vector == 0 && vectors != 1 && outcome.fuel_used < CHEAP_FUEL) {
-            vectors = CHEAP_VECTORS;
-        }
-        uint64_t used = outcome.end == ORACLE_OUT_OF_FUEL ? 1000 : outcome.fuel_used;
-        if (!compare_limits(oracle, subject, call, used, vector < SWEPT_VECTORS)) {
-            return false;
+        if (vector == 0 && vectors != 1 && used < CHEAP_FUEL) {
+            vectors = options->cheap_vectors;
         }
     }
     return true;
@@ -242,192 +356,164 @@ static bool compare_function(struct oracle *oracle, const struct subject *subjec
 
 /* ---- one module ------------------------------------------------------------------------------ */
 
-static bool compare_subject(struct oracle *oracle, const struct subject *subject)
-{
-    uint32_t count = native_descriptor(subject->native)->export_count;
-    bool is_good = true;
-    for (uint32_t i = 0; i < count; i++) {
-        is_good = compare_function(oracle, subject, i) && is_good;
-    }
-    return is_good;
-}
-
 static bool is_refusal(enum smelt_status status)
 {
     return status >= 200 && status < 300;
 }
 
-static void check_module(struct oracle *oracle, const char *path, struct smelt_slice wasm)
+/* All back ends; those that were opened stay open on failure. */
+static enum smelt_status open_natives(struct oracle *oracle,
+                                      struct smelt_compiler *const *compilers,
+                                      struct smelt_slice wasm, struct subject *subject,
+                                      struct smelt_buf *instrumented, struct smelt_error *err)
 {
-    struct smelt_buf instrumented = {0};
-    struct smelt_artefact artefact;
-    struct smelt_error err = {0};
+    const struct smelt_compile_products products = {.instrumented_wasm = instrumented};
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
+        struct smelt_artefact artefact;
+        enum smelt_status status =
+            smelt_compile(compilers[i], wasm, i == 0 ? &products : NULL, &artefact, err);
+        if (status != SMELT_STATUS_OK) {
+            return status;
+        }
+        subject->natives[i] = native_open(oracle->cache, &artefact);
+        (void)unlink(artefact.path); /* it is mapped, and there are many */
+    }
+    return SMELT_STATUS_OK;
+}
+
+static struct interpreter *open_interpreter(const char *name, struct smelt_slice wasm,
+                                            enum interpreter_kind kind)
+{
     char problem[200];
-    const struct smelt_compile_products products = {.instrumented_wasm = &instrumented};
-    enum smelt_status status = smelt_compile(oracle->contracts, wasm, &products, &artefact, &err);
+    struct interpreter *interpreter = interpreter_open(wasm, kind, problem, sizeof(problem));
+    if (interpreter == NULL) {
+        printf("FAIL %s: wabt refuses the %s module: %s\n", name,
+               kind == INTERPRETER_MARKED ? "instrumented" : "counted", problem);
+    }
+    return interpreter;
+}
+
+static bool compare_subject(struct oracle *oracle, struct subject *subject, struct smelt_slice wasm,
+                            struct smelt_slice instrumented)
+{
+    const struct sm_descriptor *descriptor = descriptor_of(subject);
+    struct smelt_buf counted = {0};
+    struct smelt_error err = {0};
+    require(oracle_count(wasm, oracle->schedule, descriptor->memory_min, descriptor->memory_max,
+                         &counted, &err),
+            &err);
+    subject->marked = open_interpreter(subject->name, instrumented, INTERPRETER_MARKED);
+    subject->counted = open_interpreter(subject->name, sm_buf_slice(&counted), INTERPRETER_COUNTED);
+    bool is_good = subject->marked != NULL && subject->counted != NULL;
+    bool is_open = is_good;
+    for (uint32_t i = 0; is_open && i < descriptor->export_count; i++) {
+        is_good = compare_function(oracle, subject, i) && is_good;
+    }
+    interpreter_close(subject->marked);
+    interpreter_close(subject->counted);
+    smelt_buf_deinit(&counted);
+    return is_good;
+}
+
+bool oracle_check(struct oracle *oracle, const char *name, struct smelt_slice wasm)
+{
+    struct tally *tally = &oracle->tally;
+    struct smelt_buf instrumented = {0};
+    struct subject subject = {.name = name};
+    struct smelt_error err = {0};
+    bool is_good = true;
+    enum smelt_status status =
+        open_natives(oracle, oracle->contracts, wasm, &subject, &instrumented, &err);
     if (is_refusal(status)) {
-        status = smelt_compile(oracle->others, wasm, &products, &artefact, &err);
+        status = open_natives(oracle, oracle->others, wasm, &subject, &instrumented, &err);
     }
-    if (is_refusal(status) && oracle->is_archive) {
-        oracle->tally.refused++;
-        return;
-    }
-    if (status != SMELT_STATUS_OK) {
-        printf("FAIL %s: %s: %s\n", path, smelt_status_name(status), err.message);
-        oracle->tally.failed++;
-        return;
-    }
-    struct subject subject = {.path = path, .native = native_open(oracle->cache, &artefact)};
-    if (native_descriptor(subject.native)->memory_min > MEMORY_PAGES_MAX) {
-        oracle->tally.too_large++;
+    if (is_refusal(status) && oracle->options.is_archive) {
+        tally->refused++;
+    } else if (status != SMELT_STATUS_OK) {
+        printf("FAIL %s: %s: %s\n", name, smelt_status_name(status), err.message);
+        is_good = false;
+    } else if (descriptor_of(&subject)->memory_min > MEMORY_PAGES_MAX) {
+        tally->too_large++;
     } else {
-        oracle->tally.modules++;
-        subject.interpreter =
-            interpreter_open(sm_buf_slice(&instrumented), problem, sizeof(problem));
-        if (subject.interpreter == NULL) {
-            printf("FAIL %s: wabt refuses the instrumented module: %s\n", path, problem);
-        }
-        if (subject.interpreter == NULL || !compare_subject(oracle, &subject)) {
-            oracle->tally.failed++;
-        }
-        interpreter_close(subject.interpreter);
+        tally->modules++;
+        is_good = compare_subject(oracle, &subject, wasm, sm_buf_slice(&instrumented));
     }
-    native_close(subject.native);
+    tally->failed += !is_good;
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
+        native_close(subject.natives[i]);
+    }
     smelt_buf_deinit(&instrumented);
+    return is_good;
 }
 
-/* ---- files ----------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end)
+struct oracle *oracle_open(const struct oracle_options *options)
 {
-    size_t text_size = strlen(text);
-    size_t end_size = strlen(end);
-    return text_size >= end_size && strcmp(text + text_size - end_size, end) == 0;
-}
-
-static void check_file(struct oracle *oracle, const char *path)
-{
-    struct smelt_buf file = {0};
-    struct smelt_buf wasm = {0};
-    struct smelt_hash hash;
     struct smelt_error err = {0};
-    bool is_text = ends_with(path, ".wat");
-    if ((!is_text && !ends_with(path, ".wasm")) || ends_with(path, ".expected.wat")) {
-        return;
+    struct oracle *oracle = (struct oracle *)sm_calloc(1, sizeof(*oracle));
+    if (oracle == NULL) {
+        abort();
     }
-    require(sm_fs_read_file(path, MODULE_BYTES_MAX, &file, &err), &err);
-    if (is_text) {
-        require(smelt_wat_to_wasm(sm_buf_slice(&file), &wasm, &err), &err);
-    }
-    struct smelt_slice bytes = sm_buf_slice(is_text ? &wasm : &file);
-    sm_digest_bytes(bytes, &hash);
-    if (sm_load_le32(hash.bytes) % oracle->every == 0) {
-        check_module(oracle, path, bytes);
-    }
-    smelt_buf_deinit(&file);
-    smelt_buf_deinit(&wasm);
-}
-
-static void check_path(struct oracle *oracle, const char *path)
-{
-    struct stat info;
-    struct dirent **entries = NULL;
-    char below[PATH_MAX];
-    struct smelt_error err = {0};
-    if (stat(path, &info) != 0) {
-        fprintf(stderr, "oracle: cannot read %s\n", path);
-        exit(EXIT_FAILURE);
-    }
-    if (!S_ISDIR(info.st_mode)) {
-        check_file(oracle, path);
-        return;
-    }
-    int count = scandir(path, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        if (entries[i]->d_name[0] != '.') {
-            require(sm_fs_path(below, sizeof(below), &err, "%s/%s", path, entries[i]->d_name),
-                    &err);
-            check_path(oracle, below);
-        }
-        free(entries[i]);
-    }
-    free(entries);
-}
-
-/* ---- main ------------------------------------------------------------------------------------ */
-
-static void open_compilers(struct oracle *oracle, const char *scratch, const char *schedule)
-{
-    char path[PATH_MAX];
-    struct smelt_error err = {0};
-    require(sm_fs_path(path, sizeof(path), &err, "%s/cache", scratch), &err);
+    oracle->options = *options;
+    require(sm_fs_path(oracle->cache_path, sizeof(oracle->cache_path), &err, "%s/cache",
+                       options->scratch),
+            &err);
     /* nothing that an earlier build compiled */
-    require(sm_fs_remove_tree(path, &err), &err);
-    require(sm_fs_make_directories(scratch, 0755, &err), &err);
-    require(smelt_cache_open(path, &oracle->cache, &err), &err);
-    require(smelt_schedule_builtin(schedule, &smelt_profile_engine, &oracle->schedule, &err), &err);
-    struct smelt_compiler_options options = {.cache = oracle->cache, .schedule = oracle->schedule};
-    require(smelt_compiler_create(&options, &oracle->contracts, &err), &err);
-    static struct smelt_profile lenient;
-    lenient = smelt_profile_engine;
-    lenient.allocate_export = NULL;
-    lenient.init_export = NULL;
-    options.profile = &lenient;
-    options.floats = SMELT_FLOAT_CANONICAL_NAN;
-    options.allows_any_import = true;
-    require(smelt_compiler_create(&options, &oracle->others, &err), &err);
+    require(sm_fs_remove_tree(oracle->cache_path, &err), &err);
+    require(sm_fs_make_directories(options->scratch, 0755, &err), &err);
+    require(smelt_cache_open(oracle->cache_path, &oracle->cache, &err), &err);
+    require(
+        smelt_schedule_builtin(options->schedule, &smelt_profile_engine, &oracle->schedule, &err),
+        &err);
+    require(smelt_policy_builtin("standard-floats", &oracle->floats, &err), &err);
+    oracle->lenient = smelt_profile_engine;
+    oracle->lenient.allocate_export = NULL;
+    oracle->lenient.init_export = NULL;
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
+        const struct back_end *back_end = &options->back_ends[i];
+        struct smelt_compiler_options compiler = {.cache = oracle->cache,
+                                                  .schedule = oracle->schedule,
+                                                  .optimisation = back_end->optimisation,
+                                                  .cc_path = back_end->cc};
+        require(smelt_compiler_create(&compiler, &oracle->contracts[i], &err), &err);
+        compiler.profile = &oracle->lenient;
+        compiler.policy = oracle->floats;
+        compiler.allows_any_import = true;
+        require(smelt_compiler_create(&compiler, &oracle->others[i], &err), &err);
+    }
+    return oracle;
 }
 
-static void close_compilers(struct oracle *oracle)
+void oracle_close(struct oracle *oracle)
 {
-    smelt_compiler_destroy(oracle->contracts);
-    smelt_compiler_destroy(oracle->others);
+    struct smelt_error err = {0};
+    for (size_t i = 0; i < oracle->options.back_end_count; i++) {
+        smelt_compiler_destroy(oracle->contracts[i]);
+        smelt_compiler_destroy(oracle->others[i]);
+    }
+    smelt_policy_destroy(oracle->floats);
     smelt_schedule_destroy(oracle->schedule);
     smelt_cache_close(oracle->cache);
+    require(sm_fs_remove_tree(oracle->cache_path, &err), &err);
+    sm_free(oracle);
 }
 
-static bool report(const struct tally *tally)
+bool oracle_report(const struct oracle *oracle)
 {
+    const struct tally *tally = &oracle->tally;
     printf("modules: %u compared, %u refused, %u too large, %u failed\n", tally->modules,
            tally->refused, tally->too_large, tally->failed);
-    printf("calls: %" PRIu64 ", host calls: %" PRIu64 "\n", tally->calls, tally->host_calls);
+    printf("calls: %" PRIu64 ", also counted by instruction: %" PRIu64 ", host calls: %" PRIu64
+           "\n",
+           tally->calls, tally->counted, tally->host_calls);
     printf("  %-30s %8" PRIu64 "\n  %-30s %8" PRIu64 "\n", "returned", tally->returned,
            "out_of_fuel", tally->out_of_fuel);
-    for (size_t i = 1; i < sizeof(tally->traps) / sizeof(tally->traps[0]); i++) {
+    for (size_t i = 1; i < TRAP_COUNT; i++) {
         if (tally->traps[i] != 0) {
             printf("  %-30s %8" PRIu64 "\n", smelt_trap_name((enum smelt_trap)i), tally->traps[i]);
         }
     }
-    return tally->modules != 0 && tally->failed == 0;
-}
-
-int main(int argc, char **argv)
-{
-    struct oracle oracle = {.every = 1};
-    const char *schedule = "engine-v1";
-    int at = 1;
-    for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
-        if (strcmp(argv[at], "--schedule") == 0) {
-            schedule = argv[at + 1];
-        } else if (strcmp(argv[at], "--every") == 0) {
-            oracle.is_archive = true;
-            oracle.every = (unsigned)strtoul(argv[at + 1], NULL, 10);
-        } else {
-            break;
-        }
-    }
-    if (argc - at < 2 || oracle.every == 0) {
-        fprintf(stderr,
-                "usage: %s [--schedule NAME] [--every N] <scratch directory> <file or "
-                "directory>...\n",
-                argv[0]);
-        return EXIT_FAILURE;
-    }
-    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* what was found before a time-out counts */
-    open_compilers(&oracle, argv[at], schedule);
-    for (int i = at + 1; i < argc; i++) {
-        check_path(&oracle, argv[i]);
-    }
-    close_compilers(&oracle);
-    return report(&oracle.tally) ? EXIT_SUCCESS : EXIT_FAILURE;
+    bool is_covered = report_coverage(&oracle->coverage) || !oracle->options.has_every_row;
+    return tally->modules != 0 && tally->failed == 0 && is_covered;
 }

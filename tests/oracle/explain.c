@@ -111,14 +111,11 @@ static struct smelt_buf explain(const struct smelt_compiler *compiler, struct sm
 
 /* ---- comparing ------------------------------------------------------------------------------- */
 
-/* The interpreter's exports of both: the order of the original's, functions only. */
-static uint32_t count_exports(const struct sm_wasm_module *module, uint32_t *functions)
+static uint32_t count_exports(const struct sm_wasm_module *module)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < module->export_count; i++) {
-        if (module->exports[i].kind == SM_WASM_EXTERNAL_FUNC) {
-            functions[count++] = i;
-        }
+        count += module->exports[i].kind == SM_WASM_EXTERNAL_FUNC;
     }
     return count;
 }
@@ -127,23 +124,20 @@ static bool compare_calls(struct tally *tally, const char *name,
                           const struct sm_wasm_module *module, struct interpreter *instrumented,
                           struct interpreter *explained)
 {
-    uint32_t *functions = (uint32_t *)calloc((size_t)module->export_count + 1, sizeof(*functions));
-    require(functions != NULL, "memory");
-    uint32_t count = count_exports(module, functions);
+    uint32_t count = count_exports(module);
     bool is_good = true;
     for (uint32_t i = 0; is_good && i < count * VECTORS; i++) {
-        struct oracle_call call = {.fuel = AMPLE_FUEL, .seed = i % VECTORS};
+        struct oracle_call call = {
+            .export_index = i / VECTORS, .fuel = AMPLE_FUEL, .seed = i % VECTORS};
         struct oracle_outcome expected;
         struct oracle_outcome found;
         for (uint32_t k = 0; k < ORACLE_VALUES_MAX; k++) {
             call.args[k] = k < 3 ? (i % VECTORS) * (k + 1) : 0;
         }
-        call.export_index = i / VECTORS;
         interpreter_run(instrumented, &call, &expected);
         if (expected.trap == SMELT_TRAP_STACK_OVERFLOW) {
             continue; /* the explained module has no stack markers */
         }
-        call.export_index = functions[i / VECTORS];
         interpreter_run(explained, &call, &found);
         tally->calls++;
         tally->fuel += found.fuel_used;
@@ -158,7 +152,6 @@ static bool compare_calls(struct tally *tally, const char *name,
                    name, call.export_index, i % VECTORS, expected.fuel_used, found.fuel_used);
         }
     }
-    free(functions);
     return is_good;
 }
 
@@ -166,7 +159,7 @@ static bool compare_calls(struct tally *tally, const char *name,
 static struct interpreter *open_module(struct smelt_slice wasm)
 {
     char problem[200];
-    return interpreter_open(wasm, problem, sizeof(problem));
+    return interpreter_open(wasm, INTERPRETER_MARKED, problem, sizeof(problem));
 }
 
 static void compare_module(struct tally *tally, const struct smelt_compiler *compiler,
@@ -303,12 +296,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s <scratch directory> <directory>...\n", argv[0]);
         return EXIT_FAILURE;
     }
+    struct smelt_policy *floats = NULL;
     struct smelt_schedule *schedule = make_schedule();
+    require(smelt_policy_builtin("standard-floats", &floats, NULL) == SMELT_STATUS_OK, "policy");
     require(smelt_cache_open(argv[1], &cache, NULL) == SMELT_STATUS_OK, argv[1]);
     const struct smelt_compiler_options options = {.cache = cache,
                                                    .schedule = schedule,
                                                    .profile = &profile,
-                                                   .floats = SMELT_FLOAT_CANONICAL_NAN,
+                                                   .policy = floats,
                                                    .allows_any_import = true};
     require(smelt_compiler_create(&options, &compiler, NULL) == SMELT_STATUS_OK, "compiler");
     for (int i = 2; i < argc; i++) {
@@ -317,6 +312,7 @@ int main(int argc, char **argv)
     printf("modules: %u, left out %u, failed %u; calls: %" PRIu64 ", fuel: %" PRIu64 "\n",
            tally.modules, tally.left_out, tally.failed, tally.calls, tally.fuel);
     smelt_compiler_destroy(compiler);
+    smelt_policy_destroy(floats);
     smelt_schedule_destroy(schedule);
     smelt_cache_close(cache);
     return tally.failed == 0 && tally.calls > 100 ? EXIT_SUCCESS : EXIT_FAILURE;

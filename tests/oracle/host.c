@@ -22,6 +22,14 @@ void oracle_take_memory(struct oracle_outcome *outcome, const uint8_t *memory, u
     sm_digest_bytes(sm_slice(memory, (size_t)size), &outcome->memory_digest);
 }
 
+bool oracle_outcome_equal(const struct oracle_outcome *a, const struct oracle_outcome *b)
+{
+    return a->end == b->end && a->trap == b->trap && a->fuel_used == b->fuel_used &&
+           memcmp(a->results, b->results, sizeof(a->results)) == 0 &&
+           a->trace.count == b->trace.count && a->trace.sum == b->trace.sum &&
+           a->memory_size == b->memory_size && sm_hash_equal(&a->memory_digest, &b->memory_digest);
+}
+
 /* The finaliser of splitmix64. */
 static uint64_t mix(uint64_t state, uint64_t value)
 {

@@ -1,4 +1,5 @@
-/* The instrumented module in wabt's interpreter, with the three markers as host functions. */
+/* The instrumented module in wabt's interpreter, with the three markers as host functions; or the
+ * counted one, whose fuel is in its globals. */
 #include "compiler/instrument/stack.h"
 #include "tests/oracle/oracle.h"
 
@@ -33,7 +34,7 @@ template struct Opened<&interp::Thread::frames_>;
 struct Run {
     const oracle_call *call;
     oracle_outcome *outcome;
-    uint64_t fuel_left;
+    uint64_t fuel_left; /* counted: what the host has left of it */
     int64_t stack_left;
     bool is_ended; /* by a marker or the host: the outcome holds how */
 };
@@ -99,6 +100,7 @@ smelt_trap trap_of(const std::string &message)
 } // namespace
 
 struct interpreter {
+    interpreter_kind kind;
     interp::Store store;
     interp::Module::Ptr module;
     interp::Instance::Ptr instance; /* of the running call; empty while its segments are applied */
@@ -138,6 +140,14 @@ wabt::Result marker_enter(interpreter &self, uint32_t weight, interp::Trap::Ptr 
     return wabt::Result::Ok;
 }
 
+/* One of the globals behind the module's own. */
+uint64_t count_of(interpreter &self, uint32_t index)
+{
+    const interp::RefVec &globals = self.instance->globals();
+    const interp::Ref ref = globals[globals.size() - ORACLE_COUNT_GLOBALS + index];
+    return self.store.UnsafeGet<interp::Global>(ref)->Get().Get<uint64_t>();
+}
+
 oracle_memory memory_of(interpreter &self)
 {
     if (self.instance->memories().empty()) {
@@ -160,8 +170,12 @@ wabt::Result call_host(interpreter &self, uint32_t import, const interp::FuncTyp
     for (size_t i = 0; i < params.size(); i++) {
         slots[i] = bits_of(type.params[i], params[i]);
     }
-    if (oracle_host_call(self.run.call, self.run.outcome, import, &signature, slots,
-                         memory_of(self), &self.run.fuel_left) == ORACLE_STOP) {
+    uint64_t used = self.kind == INTERPRETER_COUNTED ? count_of(self, ORACLE_COUNT_USED) : 0;
+    uint64_t fuel = self.run.fuel_left > used ? self.run.fuel_left - used : 0;
+    const oracle_answer answer = oracle_host_call(self.run.call, self.run.outcome, import,
+                                                  &signature, slots, memory_of(self), &fuel);
+    self.run.fuel_left = fuel + used;
+    if (answer == ORACLE_STOP) {
         return end_run(self, self.run.outcome->end, self.run.outcome->trap, out);
     }
     results.resize(type.results.size()); /* empty when an import is called as an export */
@@ -176,7 +190,7 @@ interp::HostFunc::Ptr import_of(interpreter &self, const interp::ImportType &imp
 {
     const auto &type = *wabt::cast<interp::FuncType>(import.type.get());
     interp::HostFunc::Callback callback;
-    if (import.module != "m") {
+    if (self.kind == INTERPRETER_COUNTED || import.module != "m") {
         callback = [&self, &type, number](interp::Thread &, const interp::Values &params,
                                           interp::Values &results, interp::Trap::Ptr *out) {
             return call_host(self, number, type, params, results, out);
@@ -215,10 +229,23 @@ bool instantiate(interpreter &self, interp::Trap::Ptr *trap)
     return static_cast<bool>(self.instance);
 }
 
+/* Exports of other kinds are between those of functions. */
+interp::Func::Ptr exported_func(interpreter &self, uint32_t number)
+{
+    const auto &exports = self.module->desc().exports;
+    size_t at = 0;
+    for (;; at++) {
+        if (exports[at].type.type->kind == interp::ExternKind::Func && number-- == 0) {
+            break;
+        }
+    }
+    return self.store.UnsafeGet<interp::Func>(self.instance->exports()[at]);
+}
+
 void call_export(interpreter &self, interp::Trap::Ptr *trap)
 {
     const oracle_call &call = *self.run.call;
-    auto func = self.store.UnsafeGet<interp::Func>(self.instance->exports()[call.export_index]);
+    auto func = exported_func(self, call.export_index);
     const interp::FuncType &type = func->type();
     interp::Values params;
     interp::Values results;
@@ -234,20 +261,34 @@ void call_export(interpreter &self, interp::Trap::Ptr *trap)
     }
 }
 
+void take_count(interpreter &self, oracle_outcome *out)
+{
+    const bool has_host_charges = out->fuel_used != 0; /* so far there are no others */
+    out->fuel_used += count_of(self, ORACLE_COUNT_USED);
+    if (out->end != ORACLE_RETURNED) {
+        out->fuel_used += count_of(self, ORACLE_COUNT_DEBT);
+    }
+    for (uint32_t i = 0; i < ORACLE_DYNAMIC_COUNT && !has_host_charges; i++) {
+        out->dynamic[i] = count_of(self, ORACLE_COUNT_DYNAMIC + i);
+    }
+}
+
 } // namespace
 
-interpreter *interpreter_open(smelt_slice wasm, char *problem, size_t problem_size)
+interpreter *interpreter_open(smelt_slice wasm, interpreter_kind kind, char *problem,
+                              size_t problem_size)
 {
     wabt::Errors errors;
     interp::ModuleDesc desc;
     const wabt::ReadBinaryOptions options;
-    if (wabt::Failed(interp::ReadBinaryInterp("instrumented.wasm", wasm.data, wasm.size, options,
+    if (wabt::Failed(interp::ReadBinaryInterp("module", wasm.data, wasm.size, options,
                                               &errors, &desc))) {
         std::snprintf(problem, problem_size, "%s",
                       errors.empty() ? "" : errors.front().message.c_str());
         return nullptr;
     }
     auto *self = new interpreter;
+    self->kind = kind;
     self->module = interp::Module::New(self->store, desc);
     return self;
 }
@@ -274,6 +315,9 @@ void interpreter_run(interpreter *self, const oracle_call *call, oracle_outcome 
         out->trap = trap_of(trap->message());
     }
     out->fuel_used = call->fuel - self->run.fuel_left;
+    if (is_started && self->kind == INTERPRETER_COUNTED) {
+        take_count(*self, out);
+    }
     if (is_started && out->end != ORACLE_OUT_OF_FUEL) {
         const oracle_memory memory = memory_of(*self);
         oracle_take_memory(out, memory.data, memory.size);

@@ -1,7 +1,8 @@
 /* Native code: the artefact as the runtime loads and runs it. */
 #include "base/alloc.h"
+#include "base/bytes.h"
 #include "cache/objects.h"
-#include "runtime/exec/exec.h"
+#include "runtime/exec/activation.h"
 #include "tests/oracle/oracle.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 struct native {
     struct sm_exec_module *module;
+    struct native_traces *traces; /* borrowed; may be NULL */
 };
 
 static void require(enum smelt_status status, const struct smelt_error *err)
@@ -38,6 +40,9 @@ struct native *native_open(struct smelt_cache *cache, const struct smelt_artefac
 
 void native_close(struct native *native)
 {
+    if (native == NULL) {
+        return;
+    }
     sm_exec_release(native->module);
     sm_free(native);
 }
@@ -45,6 +50,11 @@ void native_close(struct native *native)
 const struct sm_descriptor *native_descriptor(const struct native *native)
 {
     return sm_exec_descriptor(native->module);
+}
+
+void native_leave_traces(struct native *native, struct native_traces *out)
+{
+    native->traces = out;
 }
 
 /* ---- one call -------------------------------------------------------------------------------- */
@@ -96,6 +106,20 @@ static void take_outcome(const struct sm_activation *activation, const struct or
     out->fuel_used = call->fuel - sm_exec_fuel(activation);
 }
 
+/* A fresh stack is zero. What reaches the lowest point is a call, and so a return address. */
+void native_take_traces(const struct sm_activation *activation, struct native_traces *out)
+{
+    const struct sm_stack *stack = &activation->stack;
+    size_t unused = 0;
+    while (unused < stack->size && stack->bottom[unused] == 0) {
+        unused++;
+    }
+    out->stack_used = stack->size - unused;
+    uint64_t size;
+    const uint8_t *memory = sm_exec_memory(activation, &size);
+    out->first_word = size != 0 ? sm_load_le32(memory) : 0;
+}
+
 void native_run(struct native *native, const struct oracle_call *call, struct oracle_outcome *out)
 {
     const struct sm_export *export_ = &native_descriptor(native)->exports[call->export_index];
@@ -124,6 +148,9 @@ void native_run(struct native *native, const struct oracle_call *call, struct or
         uint64_t size;
         const uint8_t *memory = sm_exec_memory(activation, &size);
         oracle_take_memory(out, memory, size);
+    }
+    if (native->traces != NULL) {
+        native_take_traces(activation, native->traces);
     }
     sm_exec_destroy(activation);
 }

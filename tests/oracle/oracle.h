@@ -9,6 +9,11 @@
  * the marker functions alone, so that the instrumented module is the definition and native code,
  * which checks later and less often, is what is tested.
  *
+ * Whether that definition is the one of docs/fuel.md is checked by a third side, which shares
+ * nothing with the instrumenter: count.c makes of the same module one in which every instruction
+ * counts for itself. Calls that neither run out of fuel nor overflow the stack must end alike
+ * there.
+ *
  * Host functions are one deterministic invention, host.c, that both sides call. */
 #ifndef SM_TESTS_ORACLE_H
 #define SM_TESTS_ORACLE_H
@@ -43,6 +48,22 @@ struct oracle_trace {
 
 enum oracle_end { ORACLE_RETURNED, ORACLE_TRAPPED, ORACLE_OUT_OF_FUEL };
 
+/* What adds a charge that only the execution knows. */
+#define ORACLE_DYNAMIC_MAP(XX)                                                                     \
+    XX(MEMORY_GROW, "memory.grow")                                                                 \
+    XX(MEMORY_COPY, "memory.copy")                                                                 \
+    XX(MEMORY_FILL, "memory.fill")                                                                 \
+    XX(MEMORY_INIT, "memory.init")                                                                 \
+    XX(TABLE_COPY, "table.copy")                                                                   \
+    XX(TABLE_INIT, "table.init")
+
+enum oracle_dynamic {
+#define ORACLE_DYNAMIC_ENUM(name, text) ORACLE_##name,
+    ORACLE_DYNAMIC_MAP(ORACLE_DYNAMIC_ENUM)
+#undef ORACLE_DYNAMIC_ENUM
+        ORACLE_DYNAMIC_COUNT
+};
+
 struct oracle_outcome {
     enum oracle_end end;
     enum smelt_trap trap;
@@ -51,7 +72,11 @@ struct oracle_outcome {
     struct oracle_trace trace;
     uint64_t memory_size; /* bytes; 0 when out of fuel: those effects are dropped */
     struct smelt_hash memory_digest;
+    /* counted modules only: fuel used right behind the first charge of a kind; 0: there was none */
+    uint64_t dynamic[ORACLE_DYNAMIC_COUNT];
 };
+
+bool oracle_outcome_equal(const struct oracle_outcome *a, const struct oracle_outcome *b);
 
 /* Takes down the memory that the call left behind. */
 void oracle_take_memory(struct oracle_outcome *outcome, const uint8_t *memory, uint64_t size);
@@ -88,8 +113,11 @@ uint64_t oracle_trim(uint8_t type, uint64_t bits);
 
 struct interpreter;
 
+enum interpreter_kind { INTERPRETER_MARKED, INTERPRETER_COUNTED };
+
 /* NULL, with a reason in `problem`, when wabt refuses the module. */
-struct interpreter *interpreter_open(struct smelt_slice wasm, char *problem, size_t problem_size);
+struct interpreter *interpreter_open(struct smelt_slice wasm, enum interpreter_kind kind,
+                                     char *problem, size_t problem_size);
 void interpreter_close(struct interpreter *interpreter);
 void interpreter_run(struct interpreter *interpreter, const struct oracle_call *call,
                      struct oracle_outcome *out);
@@ -102,6 +130,33 @@ struct native *native_open(struct smelt_cache *cache, const struct smelt_artefac
 void native_close(struct native *native);
 const struct sm_descriptor *native_descriptor(const struct native *native);
 void native_run(struct native *native, const struct oracle_call *call, struct oracle_outcome *out);
+
+/* What a call left of its guest stack, and the count that it may have kept in memory. */
+struct native_traces {
+    uint64_t stack_used; /* bytes below the top, down to the lowest that was written */
+    uint32_t first_word; /* of memory; 0 without memory */
+};
+
+struct sm_activation;
+void native_take_traces(const struct sm_activation *activation, struct native_traces *out);
+/* From now on, calls leave their traces there; NULL: no more. Looking for them takes time. */
+void native_leave_traces(struct native *native, struct native_traces *out);
+
+/* ---- counting by instruction ----------------------------------------------------------------- */
+
+/* The i64 globals that a counted module has behind its own. */
+enum {
+    ORACLE_COUNT_USED,    /* weights of the instructions that ran, and dynamic charges */
+    ORACLE_COUNT_DEBT,    /* of the block of the last instruction that could trap */
+    ORACLE_COUNT_DYNAMIC, /* from here, one for each kind: see `dynamic` above */
+    ORACLE_COUNT_GLOBALS = ORACLE_COUNT_DYNAMIC + ORACLE_DYNAMIC_COUNT
+};
+
+/* Makes the counted module of a valid one. The limits of its memory, in pages, are those that the
+ * artefact has. */
+enum smelt_status oracle_count(struct smelt_slice wasm, const struct smelt_schedule *schedule,
+                               uint32_t memory_min, uint32_t memory_max, struct smelt_buf *out,
+                               struct smelt_error *err);
 
 #ifdef __cplusplus
 }

@@ -9,21 +9,29 @@
 
 #define FUEL UINT64_C(100000000000) /* some minutes: an endless loop does not hang the test */
 
-enum smelt_status native_compiler_create(const char *cache_directory, struct native_compiler *out,
-                                         struct smelt_error *err)
+enum smelt_status native_compiler_create(const char *cache_directory,
+                                         const struct back_end *back_end,
+                                         struct native_compiler *out, struct smelt_error *err)
 {
     /* the suite's modules know no ABI: no export is special */
     out->profile = (struct smelt_profile){.name = "spectest", .version = 1, .call_depth_max = 1};
-    struct smelt_compiler_options options = {
-        .profile = &out->profile, .floats = SMELT_FLOAT_CANONICAL_NAN, .allows_any_import = true};
+    struct smelt_compiler_options options = {.profile = &out->profile, .allows_any_import = true};
+    if (back_end != NULL) {
+        options.optimisation = back_end->optimisation;
+        options.cc_path = back_end->cc;
+    }
     enum smelt_status status = smelt_cache_open(cache_directory, &out->cache, err);
     if (status == SMELT_STATUS_OK) {
         /* only its weights of instructions are used, which have no profile */
         status = smelt_schedule_builtin("unit", &smelt_profile_engine, &out->schedule, err);
     }
     if (status == SMELT_STATUS_OK) {
+        status = smelt_policy_builtin("standard-floats", &out->policy, err);
+    }
+    if (status == SMELT_STATUS_OK) {
         options.cache = out->cache;
         options.schedule = out->schedule;
+        options.policy = out->policy;
         status = smelt_compiler_create(&options, &out->compiler, err);
     }
     return status;
@@ -32,6 +40,7 @@ enum smelt_status native_compiler_create(const char *cache_directory, struct nat
 void native_compiler_destroy(struct native_compiler *native)
 {
     smelt_compiler_destroy(native->compiler);
+    smelt_policy_destroy(native->policy);
     smelt_schedule_destroy(native->schedule);
     smelt_cache_close(native->cache);
     memset(native, 0, sizeof(*native));

@@ -1,7 +1,7 @@
 /* One module on its way to native code without an ABI around it: compiled into a cache, loaded from
  * it, instantiated, ready to be called.
  *
- *     native_compiler_create    compiler, cache and schedule for all modules
+ *     native_compiler_create    compiler, cache, schedule and policy for all modules
  *     native_instance_create    compile, load, instantiate, active segments
  *     native_instance_invoke    an export
  *     native_instance_destroy
@@ -10,6 +10,7 @@
 #define SM_TESTS_NATIVE_INSTANCE_H
 
 #include "runtime/exec/exec.h"
+#include "tests/support/back_end.h"
 
 #include <smelt/compiler.h>
 
@@ -17,11 +18,14 @@ struct native_compiler {
     struct smelt_profile profile;
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *policy;
     struct smelt_compiler *compiler;
 };
 
-enum smelt_status native_compiler_create(const char *cache_directory, struct native_compiler *out,
-                                         struct smelt_error *err);
+/* `back_end` NULL: the default. */
+enum smelt_status native_compiler_create(const char *cache_directory,
+                                         const struct back_end *back_end,
+                                         struct native_compiler *out, struct smelt_error *err);
 void native_compiler_destroy(struct native_compiler *native);
 
 struct native_instance {

@@ -12,7 +12,7 @@ trap 'rm -rf "$scratch"' EXIT
 cd "$scratch"
 export SMELT_CACHE=$scratch/cache TMPDIR=$scratch/tmp
 mkdir "$TMPDIR"
-unset NO_COLOR SMELT_CLANG SMELT_WASM2C
+unset NO_COLOR SMELT_CC SMELT_WASM2C
 state=$scratch/state
 answer=$scratch/answer.json
 messages=$scratch/messages

@@ -5,11 +5,11 @@
 echo "== the second compilation runs no tool"
 clang=$(wrapper clang "$(find_clang)")
 wasm2c=$(wrapper wasm2c "$(command -v wasm2c)")
-export SMELT_CLANG=$clang SMELT_WASM2C=$wasm2c
+export SMELT_CC=$clang SMELT_WASM2C=$wasm2c
 run_json 0 compile "$contracts/counter.wat"
 holds '.cached == false and (.module_hash | test("^[0-9a-f]{64}$")) and (.artefact_key | test("^[0-9a-f]{64}$"))'
 holds 'keys == ["artefact", "artefact_key", "bytes", "cached", "module_hash", "timings_ms"]'
-holds '.timings_ms | keys == ["check", "clang", "decode", "instrument", "lower", "publish", "wasm2c"] and all(.[]; . >= 0) and .clang > 0'
+holds '.timings_ms | keys == ["cc", "check", "decode", "instrument", "lower", "publish", "wasm2c"] and all(.[]; . >= 0) and .cc > 0'
 expect "size of the artefact" "$(stat -c %s "$(field .artefact)")" "$(field .bytes)"
 [ "$(head -c 4 "$(field .artefact)" | tail -c 3)" = ELF ] || fail "not an ELF file"
 [ -s clang.log ] && [ -s wasm2c.log ] || fail "the wrappers were not used"
@@ -17,10 +17,10 @@ first=$(jq -c '[.module_hash, .artefact_key, .artefact, .bytes]' "$answer")
 : >clang.log
 : >wasm2c.log
 run_json 0 compile "$contracts/counter.wat"
-holds '.cached == true and .timings_ms.clang == 0 and .timings_ms.wasm2c == 0'
+holds '.cached == true and .timings_ms.cc == 0 and .timings_ms.wasm2c == 0'
 expect "the same artefact" "$(jq -c '[.module_hash, .artefact_key, .artefact, .bytes]' "$answer")" "$first"
 expect "tools run for a cached module" "$(cat clang.log wasm2c.log)" ""
-unset SMELT_CLANG SMELT_WASM2C
+unset SMELT_CC SMELT_WASM2C
 
 echo "== text, binary and standard input are the same module"
 wat2wasm "$contracts/counter.wat" -o counter.wasm
@@ -89,9 +89,19 @@ run_json 0 compile counter.wasm --schedule unit
 [ "$(field .artefact_key)" != "$key" ] || fail "the schedule is not part of the key"
 run_json 0 compile counter.wasm --schedule "$source_directory/schedules/engine-v1.toml" --profile engine --tier baseline
 expect "key with the schedule's file" "$(field .artefact_key)" "$key"
-run_json 0 compile counter.wasm --floats canonical-nan
-[ "$(field .artefact_key)" != "$key" ] || fail "the float policy is not part of the key"
-run_json 0 compile "$contracts/float.wat" --floats canonical-nan
+run_json 0 compile counter.wasm --policy standard-floats
+[ "$(field .artefact_key)" != "$key" ] || fail "the policy is not part of the key"
+run_json 0 compile counter.wasm --any-imports
+[ "$(field .artefact_key)" != "$key" ] || fail "the imports are not part of the key"
+grep -q '"imports": "any"' "$(field '.artefact | sub("so$"; "meta")')" || fail "imports in the manifest"
+sed 's/^name = .*/name = "renamed"/' "$source_directory/policies/standard.toml" >renamed.toml
+run_json 0 compile counter.wasm --policy renamed.toml
+expect "key with the policy's file" "$(field .artefact_key)" "$key"
+sed 's/^name = .*/name = "mine"/; s/^exports = .*/exports = 100/' renamed.toml >mine.toml
+run_json 0 compile counter.wasm --policy mine.toml
+[ "$(field .artefact_key)" != "$key" ] || fail "the policy's values are not part of the key"
+grep -q '"policy": "mine"' "$(field '.artefact | sub("so$"; "meta")')" || fail "policy in the manifest"
+run_json 0 compile "$contracts/float.wat" --policy standard-floats
 echo '(module (import "a" "b" (func)) (func (export "f") call 0))' >foreign.wat
 run_json 0 compile foreign.wat --any-imports
 

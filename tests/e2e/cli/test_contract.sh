@@ -29,7 +29,7 @@ for count in 1 2 3; do
     holds ".results == [\"i32:$count\"] and .writes == 1 and .events == [] and .fuel_used > 0 and .fuel_limit == 1000000000"
 done
 run_json 0 state dump --state "$state"
-holds '.profile == "engine" and .schedule.name == "engine-v1" and (.schedule.digest | test("^[0-9a-f]{64}$"))'
+holds '.profile == "engine" and .schedule.name == "engine-v1" and (.schedule.digest | test("^[0-9a-f]{64}$")) and .policy.name == "standard" and (.policy.digest | test("^[0-9a-f]{64}$"))'
 holds ".accounts | map(select(.address == \"$counter\")) | length == 1 and .[0].code_hash != null"
 holds ".accounts | map(select(.address == \"$counter\"))[0].storage == [{\"key\": \"$(hex_text counter)\", \"value\": \"03000000\"}]"
 run 0 state dump --state "$state"
@@ -170,7 +170,7 @@ holds '.function == "init" and .address == null'
 "$smelt" run - increment --json <"$contracts/counter.wat" | jq -e '.results == ["i32:1"]' >/dev/null || fail "run -"
 
 echo "== floats on request"
-run_json 0 run "$contracts/float.wat" half i32:9 --floats canonical-nan
+run_json 0 run "$contracts/float.wat" half i32:9 --policy standard-floats
 holds '.results == ["i32:4"]'
 
 echo "== the same transaction costs the same"

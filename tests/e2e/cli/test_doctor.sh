@@ -17,7 +17,7 @@ unwell() { # CHECK
     grep -q "^fail .*$1" "$answer" || fail "human output"
     expect "left in TMPDIR" "$(ls -A tmp)" ""
 }
-SMELT_CLANG=$scratch/none unwell compiler
+SMELT_CC=$scratch/none unwell compiler
 SMELT_WASM2C=$scratch/none unwell compiler
 chmod 0644 "$SMELT_CACHE/seal.key"
 unwell cache

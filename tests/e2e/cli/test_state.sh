@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The state directory: missing, locked, damaged, of another schedule.
+# The state directory: missing, locked, damaged, of another schedule or policy.
 . "$(dirname "$0")/support.sh"
 
 echo "== a missing state is not made by reading"
@@ -14,7 +14,7 @@ refuses 1 not_found deploy missing.wat --state missing
 echo "== funds first, contracts later"
 run_json 0 account fund "$zeroes" 1000 --state "$state"
 run_json 0 state dump --state "$state"
-holds '.profile == null and .schedule == null and (.accounts | length == 1 and .[0].storage == [])'
+holds '.profile == null and .schedule == null and .policy == null and (.accounts | length == 1 and .[0].storage == [])'
 run 0 state dump --state "$state"
 run_json 0 account show "$(printf '1%.0s' {1..64})" --state "$state"
 holds '.balance == "0" and .nonce == 0 and .code_hash == null'
@@ -38,6 +38,34 @@ rm mine.toml
 run_json 0 call "$other" increment --state other
 [ "$(field .fuel_used)" -gt "$unit_fuel" ] || fail "the recorded schedule was not used"
 
+echo "== and its policy"
+run_json 0 deploy "$contracts/float.wat" --state floats --policy standard-floats
+float=$(field .address)
+refuses 1 state_mismatch call "$float" half i32:9 --state floats --policy standard
+holds '.error.message | test("the state was created with policy [0-9a-f]{64}, not with standard ")'
+refuses 1 state_mismatch deploy "$contracts/float.wat" --state floats --policy standard
+run 1 deploy "$contracts/counter.wat" --state floats --policy standard
+grep -q 'hint: leave out --schedule and --policy' "$messages" || fail "no hint"
+rm -rf "$SMELT_CACHE" # compiled again, by the recorded policy
+run_json 0 call "$float" half i32:9 --state floats
+run_json 0 deploy "$contracts/float.wat" --state floats
+run_json 0 state dump --state floats
+holds '.policy.name == "standard-floats" and .schedule.name == "engine-v1"'
+run 0 state dump --state floats
+grep -q 'policy standard-floats' "$answer" || fail "human dump"
+unchanged refuses 3 float_refused deploy "$contracts/float.wat" --state "$state"
+sed 's/^name = .*/name = "mine"/; s/^exports = .*/exports = 2/' "$source_directory/policies/standard.toml" >mine.toml
+run_json 0 deploy "$contracts/counter.wat" --state mine --policy mine.toml
+mine=$(field .address)
+refuses 1 state_mismatch call "$mine" increment --state mine --policy standard
+sed 's/"mine"/"renamed"/' mine.toml >renamed.toml
+run_json 0 call "$mine" increment --state mine --policy renamed.toml
+rm mine.toml
+run_json 0 call "$mine" increment --state mine
+echo '(module (func (export "a")) (func (export "b")) (func (export "c")))' >three.wat
+refuses 3 limit deploy three.wat --state mine
+run_json 0 run three.wat a
+
 echo "== no contract"
 unchanged refuses 1 no_contract call "$(printf '1%.0s' {1..64})" increment --state "$state"
 
@@ -52,7 +80,7 @@ exec cat "$scratch/gate" >&2
 EOS
 chmod +x slow
 before=$(dump)
-SMELT_CLANG=$scratch/slow "$smelt" deploy "$contracts/probe.wat" --state "$state" >slow.out 2>&1 &
+SMELT_CC=$scratch/slow "$smelt" deploy "$contracts/probe.wat" --state "$state" >slow.out 2>&1 &
 slow=$!
 for _ in $(seq 100); do
     [ ! -e started ] || break

@@ -44,7 +44,7 @@ deploy_without() {
 unchanged deploy_without
 
 echo "== named tools that are not there"
-SMELT_CLANG=$scratch/none unchanged refuses 1 tool_missing compile probe.wasm
+SMELT_CC=$scratch/none unchanged refuses 1 tool_missing compile probe.wasm
 SMELT_WASM2C=$scratch/none unchanged refuses 1 tool_missing compile probe.wasm
 
 echo "== another version"
@@ -57,9 +57,9 @@ SMELT_WASM2C=$scratch/wasm2c unchanged refuses 1 tool_version compile probe.wasm
 grep -q '1\.0\.29' <<<"$(field .error.message)" || fail "the version found is not named"
 grep -q '1\.0\.3' <<<"$(field .error.message)" || fail "the supported version is not named"
 fake clang "clang version 9.0.1"
-SMELT_CLANG=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
+SMELT_CC=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
 fake clang "something else"
-SMELT_CLANG=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
+SMELT_CC=$scratch/clang unchanged refuses 1 tool_version compile probe.wasm
 
 echo "== tools that fail"
 real_clang=$(find_clang)
@@ -72,7 +72,7 @@ failing() { # the caches of versions may be new, entries may not
     [ "$(find "$SMELT_CACHE" -name '*.so' | wc -l)" = 1 ] || fail "an artefact was published"
     [ -z "$(find "$SMELT_CACHE" -name '*.tmp*')" ] || fail "a temporary file is left"
 }
-SMELT_CLANG=$scratch/clang failing
+SMELT_CC=$scratch/clang failing
 SMELT_WASM2C=$scratch/wasm2c failing
 
 echo "== flags that a machine gives to every clang are not ours"
@@ -83,7 +83,7 @@ ln -s "$(dirname "$(realpath "$real_clang")")/ld.lld" llvm/bin/ld.lld
 echo "-O3 -g -ffast-math" >llvm/bin/clang.cfg
 if llvm/bin/clang --version >/dev/null 2>&1; then
     run 0 compile probe.wasm --cache plain -o plain.so
-    SMELT_CLANG=$scratch/llvm/bin/clang run 0 compile probe.wasm --cache configured -o configured.so
+    SMELT_CC=$scratch/llvm/bin/clang run 0 compile probe.wasm --cache configured -o configured.so
     cmp plain.so configured.so || fail "a configuration file of clang changed an artefact"
 else
     echo "skipped: clang cannot be copied here"
@@ -94,7 +94,7 @@ idle() { # NAME TOOL
     printf '#!/bin/sh\ncase "$*" in *--version*) exec %s "$@";; esac\nexit 0\n' "$2" >"$1"
     refuses 1 tool_output compile probe.wasm
 }
-SMELT_CLANG=$scratch/clang idle clang "$real_clang"
+SMELT_CC=$scratch/clang idle clang "$real_clang"
 SMELT_WASM2C=$scratch/wasm2c idle wasm2c "$real_wasm2c"
 run_json 0 compile probe.wasm
 printf '#!/bin/sh\nexit 0\n' >wat2wasm

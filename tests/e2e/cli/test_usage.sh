@@ -40,7 +40,10 @@ unchanged usage "--input" "${call[@]}" --input 123
 unchanged usage "--input" "${call[@]}" --input zz
 unchanged usage "--static" "${call[@]}" --static=yes
 unchanged usage "--block" "${call[@]}" --block 18446744073709551616
-unchanged usage "--floats" "${call[@]}" --floats maybe
+unchanged usage "--format" abi --format maybe
+unchanged usage "--policy" "${call[@]}" --policy
+unchanged usage "neither a file nor a built-in policy" "${call[@]}" --policy nonsense
+unchanged usage "neither a file nor a built-in schedule" "${call[@]}" --schedule nonsense
 unchanged usage "--profile" "${call[@]}" --profile other
 unchanged usage "--tier" compile "$contracts/probe.wat" --tier fast
 unchanged usage "address" call 1234 nothing --state "$state"
@@ -82,11 +85,36 @@ unchanged schedule schedule_invalid
 sed 's/^name = .*/name = "mine"/' "$builtin" >schedule.toml
 run_json 0 compile "$contracts/counter.wat" --schedule schedule.toml
 
+echo "== policies"
+builtin=$source_directory/policies/standard.toml
+policy() {
+    refuses 2 "$1" compile "$contracts/counter.wat" --policy policy.toml
+    refuses 2 "$1" policy policy.toml
+}
+unchanged policy invalid_argument
+: >policy.toml
+unchanged policy policy_invalid
+(cat "$builtin" && echo 'extra = 1') >policy.toml
+unchanged policy policy_invalid
+grep -v '^globals = ' "$builtin" >policy.toml
+unchanged policy policy_invalid
+sed 's/^nesting = .*/&\n&/' "$builtin" >policy.toml
+unchanged policy policy_invalid
+holds '.error.offset > 0 and .error.section == "policy"'
+sed 's/^nesting = .*/nesting = 1001/' "$builtin" >policy.toml
+unchanged policy policy_invalid
+holds '.error.message | test("^line [0-9]+: value is larger than 1000: limits.nesting$")'
+unchanged policy policy_invalid
+sed 's/^name = .*/name = "mine"/' "$builtin" >policy.toml
+run_json 0 compile "$contracts/counter.wat" --policy policy.toml
+mkdir policy.d
+unchanged refuses 1 io policy policy.d
+
 echo "== help never fails"
 run 0 --help
 run 0 -h
 run 0 account --help
-for command in compile deploy call run "account fund" "account show" "state dump" abi doctor; do
+for command in compile deploy call run "account fund" "account show" "state dump" abi schedule policy doctor; do
     # shellcheck disable=SC2086
     run 0 $command --help
     grep -q '^exit codes:' "$answer" || fail "no exit codes in the help of $command"

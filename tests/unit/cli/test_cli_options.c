@@ -17,7 +17,7 @@ static const struct cli_syntax call = {
     .arguments_min = 1,
     .arguments_max = 2,
     .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) | CLI_ACCEPTS(FUEL) |
-                CLI_ACCEPTS(BLOCK) | CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(FLOATS) |
+                CLI_ACCEPTS(BLOCK) | CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(FORMAT) |
                 CLI_ACCEPTS(OUTPUT),
     .required = CLI_ACCEPTS(STATE),
 };
@@ -67,9 +67,9 @@ static void test_wrong_command_lines_name_what_is_wrong(void **state)
         {{"a", "--state", "s", "-ofile"}, "unknown option -ofile"},
         {{"a", "--state", "s", "--=x"}, "unknown option --=x"},
         {{"a", "--state", "s", "--cache", "c"}, "--cache is not an option of smelt call"},
-        {{"a", "--state", "s", "--floats", "maybe"}, "--floats: \"maybe\""},
-        {{"a", "--state", "s", "--floats", "forbid|canonical-nan"}, "--floats:"},
-        {{"a", "--state", "s", "--floats", "forb"}, "--floats:"},
+        {{"a", "--state", "s", "--format", "maybe"}, "--format: \"maybe\""},
+        {{"a", "--state", "s", "--format", "c-header|markdown|json"}, "--format:"},
+        {{"a", "--state", "s", "--format", "mark"}, "--format:"},
         {{"a", "--state", "s", "--fuel", "0"}, "--fuel: \"0\""},
         {{"a", "--state", "s", "--fuel", "-1"}, "--fuel: \"-1\""},
         {{"a", "--state", "s", "--fuel", "1k"}, "--fuel: \"1k\""},
@@ -109,7 +109,7 @@ static void test_values_are_parsed(void **state)
                                  "--value=340282366920938463463374607431768211455",
                                  "--input=0xABcd01",
                                  "--fuel=9223372036854775807",
-                                 "--floats=canonical-nan",
+                                 "--format=markdown",
                                  "--block=18446744073709551615"};
     struct cli_options options;
     struct smelt_error err = {0};
@@ -125,7 +125,7 @@ static void test_values_are_parsed(void **state)
     assert_memory_equal(options.values[CLI_OPTION_INPUT].bytes.data, "\xab\xcd\x01", 3);
     assert_true(options.values[CLI_OPTION_FUEL].number == INT64_MAX);
     assert_true(options.values[CLI_OPTION_BLOCK].number == UINT64_MAX);
-    assert_int_equal(options.values[CLI_OPTION_FLOATS].number, 1);
+    assert_int_equal(options.values[CLI_OPTION_FORMAT].number, 1);
     assert_false(options.values[CLI_OPTION_STATIC].is_given);
     assert_int_equal(options.argument_count, 1);
     cli_options_deinit(&options);
@@ -216,7 +216,7 @@ static void test_help_lists_accepted_options_only(void **state)
     assert_int_equal(fclose(stream), 0);
     assert_non_null(strstr(text, "usage: smelt call ADDRESS FUNCTION --state DIR [options]\n"));
     assert_non_null(strstr(text, "-o, --output OUT.so"));
-    assert_non_null(strstr(text, "--floats forbid|canonical-nan"));
+    assert_non_null(strstr(text, "--format c-header|markdown|json"));
     assert_non_null(strstr(text, "--json"));
     assert_null(strstr(text, "--cache"));
     free(text);
@@ -233,6 +233,7 @@ static void test_status_gives_the_exit_code(void **state)
         {SMELT_STATUS_UNKNOWN_FUNCTION, 2},
         {SMELT_STATUS_ARGUMENT_MISMATCH, 2},
         {SMELT_STATUS_SCHEDULE_INVALID, 2},
+        {SMELT_STATUS_POLICY_INVALID, 2},
         {SMELT_STATUS_NO_CONTRACT, 1},
         {SMELT_STATUS_INSUFFICIENT_BALANCE, 1},
         {SMELT_STATUS_BALANCE_OVERFLOW, 1},

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "compiler/instrument/instrument.h"
+#include "hostabi/policy.h"
 #include "tests/support/cmocka_all.h"
 
 #include <smelt/compiler.h>

@@ -19,8 +19,8 @@
 
 #define OK SMELT_STATUS_OK
 
-static const char *const variables[] = {"SMELT_WASM2C", "SMELT_CLANG", "SMELT_LD", "PATH", "TMPDIR",
-                                        "LC_ALL",       "TZ",          "HOME",     "LANG"};
+static const char *const variables[] = {"SMELT_WASM2C", "SMELT_CC", "SMELT_LD", "PATH", "TMPDIR",
+                                        "LC_ALL",       "TZ",       "HOME",     "LANG"};
 #define VARIABLE_COUNT (sizeof(variables) / sizeof(variables[0]))
 
 struct world {
@@ -32,6 +32,7 @@ struct world {
     struct smelt_buf module;
     struct smelt_cache *cache;
     struct smelt_schedule *schedule;
+    struct smelt_policy *floats; /* standard-floats */
     struct smelt_compiler_options options;
     unsigned warnings;
 };
@@ -122,7 +123,7 @@ static int setup(void **state)
     assert_non_null(world);
     test_directory_create(world->directory);
     assert_int_equal(sm_toolchain_find(SM_TOOL_WASM2C, NULL, world->wasm2c, NULL), OK);
-    assert_int_equal(sm_toolchain_find(SM_TOOL_CLANG, NULL, world->clang, NULL), OK);
+    assert_int_equal(sm_toolchain_find(SM_TOOL_CC, NULL, world->clang, NULL), OK);
     assert_int_equal(sm_toolchain_find_linker(world->clang, world->linker, NULL), OK);
     assert_int_equal(smelt_wat_to_wasm(smelt_slice_from_string(contract), &world->module, NULL),
                      OK);
@@ -138,6 +139,7 @@ static int setup(void **state)
     plant_all(world);
     assert_int_equal(
         smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &world->schedule, NULL), OK);
+    assert_int_equal(smelt_policy_builtin("standard-floats", &world->floats, NULL), OK);
     world->options = (struct smelt_compiler_options){
         .schedule = world->schedule, .warn = warn, .warn_context = world};
     open_cache(world, "cache");
@@ -157,6 +159,7 @@ static int teardown(void **state)
         free(world->saved[i]);
     }
     smelt_cache_close(world->cache);
+    smelt_policy_destroy(world->floats);
     smelt_schedule_destroy(world->schedule);
     smelt_buf_deinit(&world->module);
     test_directory_remove(world->directory);
@@ -217,7 +220,7 @@ static void test_cached_runs_nothing(void **state)
     assert_memory_equal(&first.module_hash, &second.module_hash, sizeof(first.module_hash));
     assert_string_equal(first.path, second.path);
     assert_int_equal(first.size, second.size);
-    assert_int_equal(second.timings.clang, 0);
+    assert_int_equal(second.timings.cc, 0);
     /* not even for their versions */
     log = take_log(world, true);
     assert_string_equal((const char *)log.data, "");
@@ -343,7 +346,7 @@ static void test_source_without_tools(void **state)
     smelt_buf_deinit(&stored);
     smelt_compiler_destroy(compiler);
     /* but a request that was never served needs them */
-    world->options.floats = SMELT_FLOAT_CANONICAL_NAN;
+    world->options.policy = world->floats;
     assert_int_equal(smelt_compiler_create(&world->options, &compiler, NULL), OK);
     source = smelt_compiler_source(compiler);
     assert_int_equal(source.open(source.context, &artefact.module_hash,
@@ -351,6 +354,44 @@ static void test_source_without_tools(void **state)
                      SMELT_STATUS_TOOL_MISSING);
     assert_int_equal(fd, -1);
     smelt_compiler_destroy(compiler);
+}
+
+/* What was served before will do for who takes any compiler, not for who names one. */
+static void test_source_with_a_named_compiler(void **state)
+{
+    struct world *world = (struct world *)*state;
+    struct smelt_artefact any = compile_well(world);
+    struct smelt_buf log = take_log(world, true);
+    smelt_buf_deinit(&log);
+    char named[PATH_MAX];
+    plant_real(world, "named", world->clang);
+    (void)snprintf(named, sizeof(named), "%s", in(world, "tools/named"));
+    const struct {
+        const char *cc_path;
+        enum smelt_optimisation optimisation;
+        const char *log;
+    } rows[] = {
+        {NULL, SMELT_OPTIMISE_BY_SIZE, ""},
+        {named, SMELT_OPTIMISE_BY_SIZE, "named? "}, /* the same clang: its artefact is there */
+        {NULL, SMELT_OPTIMISE_NONE, "wasm2c clang ld.lld "},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smelt_compiler *compiler = NULL;
+        struct smelt_hash key;
+        int fd = -1;
+        world->options.cc_path = rows[i].cc_path;
+        world->options.optimisation = rows[i].optimisation;
+        assert_int_equal(smelt_compiler_create(&world->options, &compiler, NULL), OK);
+        struct smelt_artefact_source source = smelt_compiler_source(compiler);
+        assert_int_equal(source.open(source.context, &any.module_hash, sm_buf_slice(&world->module),
+                                     &fd, &key, NULL),
+                         OK);
+        assert_int_equal(close(fd), 0);
+        smelt_compiler_destroy(compiler);
+        log = take_log(world, true);
+        assert_string_equal((const char *)log.data, rows[i].log);
+        smelt_buf_deinit(&log);
+    }
 }
 
 /* ---- tools that misbehave -------------------------------------------------------------------- */
@@ -362,6 +403,7 @@ static void test_source_without_tools(void **state)
 #define IS_VERSION   "[ \"$1\" = --version ] && "
 #define WASM2C       IS_VERSION "echo 1.0.32 && exit; "
 #define CLANG        IS_VERSION "echo clang version 19.1.7 && exit; "
+#define GCC          IS_VERSION "echo 'gcc (X) 12.2.0' && exit; "
 #define LINKER       IS_VERSION "echo LLD 19.1.7 && exit; "
 #define OUTPUT_OF(f) "for f; do [ \"$o\" = -o ] && out=$f; o=$f; done; " f
 
@@ -374,9 +416,9 @@ static const struct bad_tool {
     {"wasm2c", NULL, MISSING, "wasm2c not found in $PATH; install the package wabt"},
     {"clang", NULL, MISSING, "clang not found in $PATH; install the package clang-19"},
     {"ld.lld", NULL, MISSING, "ld.lld not found in $PATH; install the package lld-19"},
-    {"wasm2c", "echo 1.0.31", VERSION, "supported versions of wasm2c: 1.0.32"},
-    {"clang", "echo gcc 12", VERSION, "supported versions of clang: 14 to 19"},
-    {"ld.lld", "echo GNU ld", VERSION, "supported versions of ld.lld: 14 to 19"},
+    {"wasm2c", "echo 1.0.31", VERSION, "supported versions: wasm2c 1.0.32"},
+    {"clang", "echo gcc 12", VERSION, "supported versions: clang 14 to 19, gcc 12"},
+    {"ld.lld", "echo GNU ld", VERSION, "supported versions: ld.lld 14 to 19"},
     {"wasm2c", "exit 1", FAILED, "wasm2c failed with exit code 1"},
     {"wasm2c", WASM2C "echo broken >&2; exit 1", FAILED, "wasm2c failed with exit code 1: broken"},
     {"clang", CLANG "exit 70", FAILED, "clang failed with exit code 70"},
@@ -391,6 +433,16 @@ static const struct bad_tool {
     {"wasm2c", WASM2C OUTPUT_OF(": >$out"), OUTPUT, "wasm2c wrote something unexpected"},
     {"clang", CLANG OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"clang", CLANG OUTPUT_OF(": >$out"), OUTPUT, "is not a 64-bit ELF file"},
+    {"clang", GCC "exit 1", FAILED, "gcc failed with exit code 1"},
+    {"clang", GCC "exit 0", OUTPUT, "did not write module.su"},
+    {"clang", GCC "echo garbage >module.su", OUTPUT, "line 1 of what gcc says"},
+    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tdynamic,bounded\\n' >module.su", OUTPUT,
+     "is not a function with a static frame"},
+    {"clang", GCC "printf 'm:1:1:func_1.part.0\\t8\\tstatic\\n' >module.su", OUTPUT,
+     "functions that its source has not"},
+    {"clang", GCC "printf 'm:1:1:func_2\\t8\\tstatic\\n' >module.su", OUTPUT,
+     "functions that its source has not"},
+    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tstatic\\n' >module.su", FAILED, "ld.lld failed"},
     {"ld.lld", LINKER OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"ld.lld", LINKER OUTPUT_OF("cp module.o $out"), OUTPUT, "is not a shared object"},
     {"ld.lld", LINKER OUTPUT_OF("cp /bin/sh $out"), OUTPUT, "the compiled"},
@@ -440,7 +492,7 @@ static void test_tool_given_by_option(void **state)
     assert_int_equal(compile(world, &artefact, &err), MISSING);
     world->options.wasm2c_path = path;
     assert_false(compile_well(world).is_cached);
-    world->options.clang_path = "/none/clang";
+    world->options.cc_path = "/none/clang";
     assert_int_equal(compile(world, &artefact, &err), MISSING);
     assert_non_null(strstr(err.message, "/none/clang is not an executable file"));
 }
@@ -516,7 +568,7 @@ static void test_wrong_options(void **state)
     wrong[0].cache = NULL;
     wrong[1].schedule = NULL;
     wrong[2].tier = (enum smelt_tier)1;
-    wrong[3].floats = (enum smelt_float_policy)2;
+    wrong[3].optimisation = (enum smelt_optimisation)3;
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(smelt_compiler_create(&wrong[i], &compiler, NULL),
                          SMELT_STATUS_INVALID_ARGUMENT);
@@ -529,9 +581,8 @@ static void test_wrong_options(void **state)
 /* ---- what the bytes depend on ---------------------------------------------------------------- */
 
 /* Other directories, locale, time zone, umask, descriptor numbers: the same shared object. */
-static void test_same_key_same_bytes(void **state)
+static struct smelt_hash check_same_bytes(struct world *world)
 {
-    struct world *world = (struct world *)*state;
     static const struct {
         const char *cache, *tmp, *locale, *zone;
         mode_t mask;
@@ -541,7 +592,7 @@ static void test_same_key_same_bytes(void **state)
         {"third", "t", "de_DE.UTF-8", "America/New_York", 077},
     };
     struct smelt_buf first = {0};
-    struct smelt_hash key;
+    struct smelt_hash key = {0};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_int_equal(sm_fs_make_directories(in(world, rows[i].tmp), 0700, NULL), OK);
         assert_int_equal(setenv("TMPDIR", in(world, rows[i].tmp), 1), 0);
@@ -572,12 +623,26 @@ static void test_same_key_same_bytes(void **state)
     (void)setlocale(LC_ALL, "C");
     assert_int_equal(unsetenv("SOURCE_DATE_EPOCH"), 0);
     assert_int_equal(chdir("/"), 0);
+    return key;
+}
+
+static void test_same_key_same_bytes(void **state)
+{
+    struct world *world = (struct world *)*state;
+    struct smelt_hash clang = check_same_bytes(world);
+    if (SMELT_TEST_GCC[0] == '\0') {
+        print_message("skipped: no gcc 12 here\n");
+        return;
+    }
+    world->options.cc_path = SMELT_TEST_GCC;
+    struct smelt_hash gcc = check_same_bytes(world);
+    assert_memory_not_equal(&clang, &gcc, sizeof(gcc));
 }
 
 /* Each ingredient by itself gives another key. */
 static void test_ingredients_of_the_key(void **state)
 {
-    enum { KEYS = 8 };
+    enum { KEYS = 10 };
     struct world *world = (struct world *)*state;
     struct smelt_hash keys[KEYS];
     const struct smelt_compiler_options plain = world->options;
@@ -590,13 +655,18 @@ static void test_ingredients_of_the_key(void **state)
     world->options.schedule = unit;
     keys[count++] = compile_well(world).key;
     world->options = plain;
-    world->options.floats = SMELT_FLOAT_CANONICAL_NAN;
+    world->options.policy = world->floats;
     keys[count++] = compile_well(world).key;
     world->options = plain;
     world->options.allows_any_import = true;
     keys[count++] = compile_well(world).key;
     world->options = plain;
     world->options.profile = &profile;
+    keys[count++] = compile_well(world).key;
+    world->options = plain;
+    world->options.optimisation = SMELT_OPTIMISE_NONE;
+    keys[count++] = compile_well(world).key;
+    world->options.optimisation = SMELT_OPTIMISE_FULL;
     keys[count++] = compile_well(world).key;
     world->options = plain;
     /* tools that call themselves otherwise */
@@ -699,6 +769,7 @@ int main(void)
         WITH_WORLD(test_corrupted_entry_is_rebuilt),
         WITH_WORLD(test_threads_share_one_compilation),
         WITH_WORLD(test_source_without_tools),
+        WITH_WORLD(test_source_with_a_named_compiler),
         WITH_WORLD(test_bad_tools),
         WITH_WORLD(test_tool_given_by_option),
         WITH_WORLD(test_refused_modules),

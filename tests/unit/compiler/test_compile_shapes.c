@@ -19,7 +19,7 @@ static int set_up(void **state)
 {
     (void)state;
     test_directory_create(directory);
-    assert_int_equal(native_compiler_create(directory, &native, NULL), SMELT_STATUS_OK);
+    assert_int_equal(native_compiler_create(directory, NULL, &native, NULL), SMELT_STATUS_OK);
     return 0;
 }
 

@@ -47,7 +47,7 @@ static struct built build(const char *source, const char *compiler, const char *
     char clang[SM_TOOL_PATH_BYTES];
     char lld[SM_TOOL_PATH_BYTES];
     char words[512];
-    assert_int_equal(sm_toolchain_find(SM_TOOL_CLANG, NULL, clang, NULL), SMELT_STATUS_OK);
+    assert_int_equal(sm_toolchain_find(SM_TOOL_CC, NULL, clang, NULL), SMELT_STATUS_OK);
     assert_int_equal(sm_toolchain_find_linker(clang, lld, NULL), SMELT_STATUS_OK);
     assert_int_equal(sm_workdir_create(&workdir, NULL), SMELT_STATUS_OK);
     assert_int_equal(sm_workdir_write(&workdir, "a.c", smelt_slice_from_string(source), NULL),
@@ -361,6 +361,28 @@ static void test_frames_of_other_files(void **state)
     built_deinit(&empty);
 }
 
+/* A section of type NOBITS has a size, and no bytes to read. */
+static void test_frames_without_bytes(void **state)
+{
+    (void)state;
+    enum { RELA = 4, NOBITS = 8, TYPE = 4, INFO = 44, HEADER = 64 };
+    struct built built = build(FUNCTIONS, "-fPIC", NULL);
+    struct frames frames = {0};
+    struct smelt_error err = {0};
+    uint8_t *table = built.object.data + sm_load_le64(built.object.data + 0x28);
+    size_t count = built.object.data[0x3c];
+    for (size_t i = 0; i < count; i++) {
+        if (sm_load_le32(table + HEADER * i + TYPE) == RELA) {
+            uint8_t *target = table + (size_t)HEADER * sm_load_le32(table + HEADER * i + INFO);
+            sm_store_le32(target + TYPE, NOBITS);
+        }
+    }
+    assert_int_equal(sm_elf_read_frames(sm_buf_slice(&built.object), visit, &frames, &err),
+                     SMELT_STATUS_TOOL_OUTPUT);
+    assert_non_null(strstr(err.message, "has an unreadable section"));
+    built_deinit(&built);
+}
+
 static void test_frames_of_damaged_files(void **state)
 {
     (void)state;
@@ -413,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_audit_of_damaged_files),
         cmocka_unit_test(test_frames),
         cmocka_unit_test(test_frames_of_other_files),
+        cmocka_unit_test(test_frames_without_bytes),
         cmocka_unit_test(test_frames_of_damaged_files),
         cmocka_unit_test(test_allocation_failures),
     };

@@ -4,14 +4,16 @@
 
 #include "base/alloc.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define OK     SMELT_STATUS_OK
-#define IMPORT SMELT_STATUS_MODULE_IMPORT
-#define EXPORT SMELT_STATUS_MODULE_EXPORT
-#define FLOAT  SMELT_STATUS_MODULE_FLOAT
-#define START  SMELT_STATUS_MODULE_START
-#define LIMIT  SMELT_STATUS_MODULE_LIMIT
+#define OK      SMELT_STATUS_OK
+#define IMPORT  SMELT_STATUS_MODULE_IMPORT
+#define EXPORT  SMELT_STATUS_MODULE_EXPORT
+#define FLOAT   SMELT_STATUS_MODULE_FLOAT
+#define START   SMELT_STATUS_MODULE_START
+#define FEATURE SMELT_STATUS_MODULE_FEATURE
+#define LIMIT   SMELT_STATUS_MODULE_LIMIT
 
 static const struct smelt_profile *engine(void)
 {
@@ -56,6 +58,14 @@ static const struct limit_row {
     {"data segments", LIMIT_ROW(segments),
      "(module (memory 1) (data (i32.const 0) \"a\") (data \"b\"))", 2,
      "data segments: 2, the policy's limit is 1", "data", -1},
+    /* in bytes, of the longest */
+    {"names", LIMIT_ROW(name_bytes),
+     "(module (func (export \"\") (export \"a\\c3\\a4\") (export \"bc\")))", 3,
+     "bytes of an export's name: 3, the policy's limit is 2", "export", -1},
+    {"initial pages", LIMIT_ROW(memory_initial_pages), "(module (memory 3 4))", 3,
+     "initial pages of the memory: 3, the policy's limit is 2", "memory", -1},
+    {"pages", LIMIT_ROW(memory_pages), "(module (memory 3 9))", 3,
+     "initial pages of the memory: 3, the policy's limit is 2", "memory", -1},
     {"element segments", LIMIT_ROW(segments),
      "(module (table 1 funcref) (func) (elem (i32.const 0) 0) (elem func 0) (elem declare func 0))",
      3, "element segments: 3, the policy's limit is 2", "element", -1},
@@ -135,63 +145,6 @@ static void test_module_bytes(void **state)
     policy.module_bytes--;
     assert_int_equal(sm_gate_check(&module.module, &policy, engine(), NULL), LIMIT);
     test_module_deinit(&module);
-}
-
-/* The numbers are consensus: a change here is a new policy, not a correction. */
-static void test_default_limits(void **state)
-{
-    (void)state;
-    struct sm_policy policy;
-    sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, true);
-    const struct sm_policy expected = {.floats = SMELT_FLOAT_CANONICAL_NAN,
-                                       .allows_any_import = true,
-                                       .module_bytes = 4194304,
-                                       .functions = 20000,
-                                       .types = 4096,
-                                       .globals = 4096,
-                                       .exports = 4096,
-                                       .segments = 16384,
-                                       .table_elements = 65536,
-                                       .body_bytes = 262144,
-                                       .locals = 4096,
-                                       .params = 128,
-                                       .results = 32,
-                                       .operands = 4096,
-                                       .nesting = 250,
-                                       .blocks = 32768,
-                                       .br_table_labels = 8192,
-                                       .nested_bytes = 268435456};
-#define ASSERT_LIMIT(name, value, text) assert_int_equal(policy.name, expected.name);
-    SM_POLICY_LIMITS(ASSERT_LIMIT)
-#undef ASSERT_LIMIT
-    assert_int_equal(policy.floats, SMELT_FLOAT_CANONICAL_NAN);
-    assert_true(policy.allows_any_import);
-}
-
-static void test_each_field_is_in_the_digest(void **state)
-{
-    (void)state;
-    struct sm_policy policy;
-    struct smelt_hash base;
-    struct smelt_hash other;
-    sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
-    sm_policy_digest(&policy, &base);
-#define CHANGE_LIMIT(name, value, text)                                                            \
-    policy.name++;                                                                                 \
-    sm_policy_digest(&policy, &other);                                                             \
-    assert_memory_not_equal(&base, &other, sizeof(base));                                          \
-    policy.name--;
-    SM_POLICY_LIMITS(CHANGE_LIMIT)
-#undef CHANGE_LIMIT
-    policy.allows_any_import = true;
-    sm_policy_digest(&policy, &other);
-    assert_memory_not_equal(&base, &other, sizeof(base));
-    sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, false);
-    sm_policy_digest(&policy, &other);
-    assert_memory_not_equal(&base, &other, sizeof(base));
-    sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
-    sm_policy_digest(&policy, &other);
-    assert_memory_equal(&base, &other, sizeof(base));
 }
 
 /* ---- rules ----------------------------------------------------------------------------------- */
@@ -333,6 +286,313 @@ static void test_rules(void **state)
     }
 }
 
+/* ---- features -------------------------------------------------------------------------------- */
+
+#define FEATURE_FIELD(name) offsetof(struct sm_policy, features.name)
+#define EXPORT_FIELD(name)  offsetof(struct sm_policy, may_export.name)
+
+/* Refused without the feature, accepted with it and no other. */
+static const struct feature_row {
+    size_t field;
+    const char *text;
+    const char *message; /* how it starts */
+    const char *section;
+    int64_t func_index;
+} features[] = {
+#define EXTEND(op, type)                                                                           \
+    {FEATURE_FIELD(sign_extension), "(module (func) (func (drop (" op " (" type ".const 0)))))",   \
+     op, "code", 1},
+    EXTEND("i32.extend8_s", "i32") EXTEND("i32.extend16_s", "i32") EXTEND(
+        "i64.extend8_s", "i64") EXTEND("i64.extend16_s", "i64") EXTEND("i64.extend32_s", "i64")
+#undef EXTEND
+#define TRUNC_SAT(op, type)                                                                        \
+    {FEATURE_FIELD(saturating_conversion), "(module (func (drop (" op " (" type ".const 0)))))",   \
+     op, "code", 0},
+        TRUNC_SAT("i32.trunc_sat_f32_s", "f32") TRUNC_SAT("i32.trunc_sat_f32_u", "f32")
+            TRUNC_SAT("i32.trunc_sat_f64_s", "f64") TRUNC_SAT("i32.trunc_sat_f64_u", "f64")
+                TRUNC_SAT("i64.trunc_sat_f32_s", "f32") TRUNC_SAT("i64.trunc_sat_f32_u", "f32")
+                    TRUNC_SAT("i64.trunc_sat_f64_s", "f64") TRUNC_SAT("i64.trunc_sat_f64_u", "f64")
+#undef TRUNC_SAT
+                        {FEATURE_FIELD(multi_value), "(module (type (func (result i32 i32))))",
+                         "a function type with several results", "type", -1},
+    {FEATURE_FIELD(multi_value), "(module (func (i32.const 0) (block (param i32) (drop))))",
+     "block", "code", 0},
+    {FEATURE_FIELD(multi_value), "(module (func (i32.const 0) (loop (param i32) (drop))))", "loop",
+     "code", 0},
+    {FEATURE_FIELD(multi_value),
+     "(module (func (i32.const 0) (i32.const 0) (if (param i32) (then (drop)) (else (drop)))))",
+     "if", "code", 0},
+    {FEATURE_FIELD(bulk_memory),
+     "(module (memory 1) (func (memory.copy (i32.const 0) (i32.const 0) (i32.const 0))))",
+     "memory.copy", "code", 0},
+    {FEATURE_FIELD(bulk_memory),
+     "(module (memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0))))",
+     "memory.fill", "code", 0},
+    {FEATURE_FIELD(bulk_memory),
+     "(module (memory 1) (data (i32.const 0) \"a\")"
+     " (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
+     "a data count section", "data count", -1},
+    {FEATURE_FIELD(bulk_memory), "(module (memory 1) (data \"a\"))", "a passive segment", "data",
+     -1},
+    {FEATURE_FIELD(bulk_memory), "(module (func) (table 1 funcref) (elem func 0))",
+     "a passive segment", "element", -1},
+    {FEATURE_FIELD(bulk_memory),
+     "(module (table 1 funcref) (func (table.copy (i32.const 0) (i32.const 0) (i32.const 0))))",
+     "table.copy", "code", 0},
+    {FEATURE_FIELD(bulk_memory),
+     "(module (table 1 funcref) (func) (elem (i32.const 0) func 0)"
+     " (func (table.init 0 (i32.const 0) (i32.const 0) (i32.const 0))))",
+     "table.init", "code", 1},
+    {FEATURE_FIELD(bulk_memory),
+     "(module (table 1 funcref) (func) (elem (i32.const 0) func 0) (func (elem.drop 0)))",
+     "elem.drop", "code", 1},
+    {FEATURE_FIELD(reference_types),
+     "(module (func (drop (select (result i32) (i32.const 0) (i32.const 0) (i32.const 0)))))",
+     "select_t", "code", 0},
+    {FEATURE_FIELD(reference_types), "(module (func) (elem declare func 0))", "a declared segment",
+     "element", -1},
+    {FEATURE_FIELD(reference_types),
+     "(module (table 1 funcref) (elem (i32.const 0) funcref (ref.null func)))", "a null element",
+     "element", -1},
+    /* in dead code too */
+    {FEATURE_FIELD(sign_extension),
+     "(module (func unreachable (drop (i32.extend8_s (i32.const 0)))))", "i32.extend8_s", "code",
+     0},
+};
+
+static void test_each_feature_off_and_alone(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++) {
+        const struct feature_row *row = &features[i];
+        struct sm_policy policy;
+        struct smelt_error err;
+        bool *field = (bool *)(void *)((char *)&policy + row->field);
+        sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, false);
+        *field = false;
+        if (check(row->text, &policy, engine(), &err) != FEATURE) {
+            fail_msg("%s without its feature: %s", row->text, err.message);
+        }
+        size_t size = strlen(row->message);
+        assert_memory_equal(err.message, row->message, size);
+        assert_string_equal(err.where, row->section);
+        assert_int_equal(err.func_index, row->func_index);
+        assert_true(err.offset > 0 || strcmp(row->section, "type") == 0 ||
+                    strcmp(row->section, "data count") == 0);
+        memset(&policy.features, 0, sizeof(policy.features));
+        *field = true;
+        if (check(row->text, &policy, engine(), &err) != OK) {
+            fail_msg("%s with its feature alone: %s", row->text, err.message);
+        }
+    }
+}
+
+/* What WebAssembly 1.0 has passes without any of them. */
+static void test_no_feature_at_all(void **state)
+{
+    (void)state;
+    struct sm_policy policy;
+    struct smelt_error err;
+    sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, false);
+    memset(&policy.features, 0, sizeof(policy.features));
+    if (check("(module (type $t (func (param i32) (result i32))) (table 2 funcref) (memory 1 2)"
+              " (global $g (mut i64) (i64.const 1)) (data (i32.const 0) \"a\")"
+              " (elem (i32.const 0) func $f $f)"
+              " (func $f (type $t) (block (result i32) (loop (result i32)"
+              "   (if (result i32) (local.get 0) (then (i32.const 1)) (else (i32.const 2)))))"
+              "  (drop (select (i32.const 0) (i32.const 1) (i32.const 2)))"
+              "  (drop (i32.trunc_f32_s (f32.const 1)))"
+              "  (call_indirect (type $t) (i32.const 1))))",
+              &policy, engine(), &err) != OK) {
+        fail_msg("%s", err.message);
+    }
+}
+
+/* The offset is the instruction's own. */
+static void test_a_feature_is_refused_where_it_is_used(void **state)
+{
+    (void)state;
+    struct test_module module;
+    struct sm_policy policy;
+    struct smelt_error err = {0};
+    sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
+    policy.features.sign_extension = false;
+    test_module_from_text(&module,
+                          "(module (func) (func nop (drop (i64.extend8_s (i64.const 0)))))");
+    assert_int_equal(sm_gate_check(&module.module, &policy, engine(), &err), FEATURE);
+    assert_string_equal(err.message,
+                        "i64.extend8_s: the policy switches the feature sign_extension off");
+    assert_int_equal(module.module.bytes.data[err.offset], 0xc2);
+    assert_int_equal(err.offset, module.module.funcs[1].code_offset + 3);
+    test_module_deinit(&module);
+}
+
+/* ---- exports --------------------------------------------------------------------------------- */
+
+static void test_each_kind_of_export(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t field;
+        const char *text;
+        const char *message;
+    } rows[] = {
+        {EXPORT_FIELD(memory), "(module (memory (export \"m\") 1))",
+         "export m: the policy forbids exporting the memory"},
+        {EXPORT_FIELD(table), "(module (table (export \"t\") 1 funcref))",
+         "export t: the policy forbids exporting the table"},
+        {EXPORT_FIELD(globals), "(module (global (export \"g\") i32 (i32.const 0)))",
+         "export g: the policy forbids exporting immutable globals"},
+        {EXPORT_FIELD(mutable_globals), "(module (global (export \"g\") (mut i32) (i32.const 0)))",
+         "export g: the policy forbids exporting mutable globals"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sm_policy policy;
+        struct smelt_error err;
+        bool *field = (bool *)(void *)((char *)&policy + rows[i].field);
+        sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
+        *field = false;
+        assert_int_equal(check(rows[i].text, &policy, engine(), &err), EXPORT);
+        assert_string_equal(err.message, rows[i].message);
+        assert_string_equal(err.where, "export");
+        assert_true(err.offset > 0);
+        memset(&policy.may_export, 0, sizeof(policy.may_export));
+        *field = true;
+        assert_int_equal(check(rows[i].text, &policy, engine(), &err), OK);
+    }
+    struct sm_policy nothing;
+    struct smelt_error err;
+    sm_policy_init(&nothing, SMELT_FLOAT_FORBID, false);
+    memset(&nothing.may_export, 0, sizeof(nothing.may_export));
+    assert_int_equal(check("(module (memory 1) (table 1 funcref) (global i32 (i32.const 0))"
+                           " (func (export \"f\")))",
+                           &nothing, engine(), &err),
+                     OK);
+}
+
+static void test_names_of_exports(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name; /* as in the text format */
+        bool is_ascii;
+    } rows[] = {
+        {"a", true},         {" ~", true},
+        {"a.b-c*/", true},   {"", false},
+        {"\\00", false},     {"a\\1f", false},
+        {"a\\7f", false},    {"a\\n", false},
+        {"\\c3\\a4", false}, {"a\\e2\\80\\ae", false},
+        {"\\c2\\85", false}, {"\\22", true},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sm_policy policy;
+        struct smelt_error err;
+        char text[128];
+        (void)snprintf(text, sizeof(text), "(module (func (export \"%s\")))", rows[i].name);
+        sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
+        assert_int_equal(check(text, &policy, engine(), &err), OK);
+        policy.names = SM_POLICY_NAMES_PRINTABLE_ASCII;
+        enum smelt_status status = check(text, &policy, engine(), &err);
+        if (status != (rows[i].is_ascii ? OK : EXPORT)) {
+            fail_msg("%s: %s", text, smelt_status_name(status));
+        }
+        assert_true(rows[i].is_ascii || strstr(err.message, "printable ASCII") != NULL);
+    }
+}
+
+/* Each rule that is broken is reported until it is switched off; then the next one is. */
+static void test_order_of_the_policys_rules(void **state)
+{
+    (void)state;
+    const char *text =
+        "(module (memory (export \"\\c3\\a4\") 1) (func (export \"init\") (param f32)"
+        "  (drop (i32.extend8_s (i32.const 0))) nop))";
+    struct smelt_profile profile = smelt_profile_engine;
+    struct sm_policy policy;
+    struct smelt_error err;
+    sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
+    policy.name_bytes = 3;
+    policy.may_export.memory = false;
+    policy.names = SM_POLICY_NAMES_PRINTABLE_ASCII;
+    policy.features.sign_extension = false;
+    policy.body_bytes = 1;
+    policy.nested_bytes = 1;
+#define NEXT(status, part)                                                                         \
+    assert_int_equal(check(text, &policy, &profile, &err), status);                                \
+    assert_non_null(strstr(err.message, part))
+    NEXT(LIMIT, "bytes of an export's name: 4");
+    policy.name_bytes = 4;
+    NEXT(EXPORT, "forbids exporting the memory");
+    policy.may_export.memory = true;
+    NEXT(EXPORT, "printable ASCII");
+    policy.names = SM_POLICY_NAMES_UTF8;
+    NEXT(EXPORT, "() -> ()");
+    profile.init_export = NULL;
+    NEXT(FEATURE, "sign_extension");
+    policy.features.sign_extension = true;
+    NEXT(FLOAT, "floating point");
+    policy.floats = SMELT_FLOAT_CANONICAL_NAN;
+    NEXT(LIMIT, "bytes of a function body");
+    policy.body_bytes = 100;
+    NEXT(LIMIT, "bytes of bodies times their nesting");
+    policy.nested_bytes = 100;
+    assert_int_equal(check(text, &policy, &profile, &err), OK);
+#undef NEXT
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* The lower of profile and policy; for modules of other hosts the policy's alone. */
+static void test_pages(void **state)
+{
+    (void)state;
+    struct sm_policy policy;
+    sm_policy_init(&policy, SMELT_FLOAT_FORBID, false);
+    assert_int_equal(sm_gate_memory_pages_max(&policy, engine()), engine()->memory_pages_max);
+    policy.memory_pages = engine()->memory_pages_max - 1;
+    assert_int_equal(sm_gate_memory_pages_max(&policy, engine()), engine()->memory_pages_max - 1);
+    policy.memory_pages = engine()->memory_pages_max + 1;
+    assert_int_equal(sm_gate_memory_pages_max(&policy, engine()), engine()->memory_pages_max);
+    policy.allows_any_import = true;
+    assert_int_equal(sm_gate_memory_pages_max(&policy, engine()), engine()->memory_pages_max + 1);
+    policy.memory_pages = 0;
+    assert_int_equal(sm_gate_memory_pages_max(&policy, engine()), 0);
+}
+
+/* ---- ceilings -------------------------------------------------------------------------------- */
+
+/* A policy file may not promise what the decoder refuses. */
+static void test_ceilings_are_the_decoders(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint32_t most;
+    } rows[] = {
+#define CEILING(name, most, text) {#name, most},
+        SM_POLICY_LIMITS(CEILING)
+#undef CEILING
+    };
+    static const struct {
+        const char *name;
+        uint32_t most;
+    } decoder[] = {
+        {"functions", SM_WASM_FUNCS_MAX},   {"types", SM_WASM_TYPES_MAX},
+        {"globals", SM_WASM_GLOBALS_MAX},   {"exports", SM_WASM_EXPORTS_MAX},
+        {"segments", SM_WASM_SEGMENTS_MAX}, {"params", SM_WASM_PARAMS_MAX},
+        {"results", SM_WASM_PARAMS_MAX},    {"locals", SM_WASM_LOCALS_MAX},
+        {"operands", SM_WASM_HEIGHT_MAX},
+    };
+    for (size_t i = 0; i < sizeof(decoder) / sizeof(decoder[0]); i++) {
+        size_t k = 0;
+        while (strcmp(rows[k].name, decoder[i].name) != 0) {
+            k++;
+        }
+        assert_int_equal(rows[k].most, decoder[i].most);
+    }
+    assert_int_equal(SM_POLICY_PAGES_MAX, SM_WASM_MEMORY_PAGES_MAX);
+}
+
 /* Names of the profile's choice, and none at all. */
 static void test_rules_follow_the_profile(void **state)
 {
@@ -433,9 +693,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_limit_at_and_past),
         cmocka_unit_test(test_module_bytes),
-        cmocka_unit_test(test_default_limits),
-        cmocka_unit_test(test_each_field_is_in_the_digest),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_each_feature_off_and_alone),
+        cmocka_unit_test(test_no_feature_at_all),
+        cmocka_unit_test(test_a_feature_is_refused_where_it_is_used),
+        cmocka_unit_test(test_each_kind_of_export),
+        cmocka_unit_test(test_names_of_exports),
+        cmocka_unit_test(test_order_of_the_policys_rules),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_ceilings_are_the_decoders),
         cmocka_unit_test(test_rules_follow_the_profile),
         cmocka_unit_test(test_return_page),
         cmocka_unit_test(test_needs_no_memory),

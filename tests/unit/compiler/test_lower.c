@@ -5,343 +5,21 @@
  * of a known form is wasm2c's error and is found by running the code, not here. What it promises is
  * that a unit consists of known forms only, with the trapping operations and the markers of the
  * instrumented module, all of them, in their order, with their amounts. */
-#include "tests/unit/compiler/modules.h"
+#include "tests/unit/compiler/lowered.h"
 
 #include "base/alloc.h"
-#include "compiler/lower/lower.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct lowered {
-    struct test_module module;
-    struct sm_instrumented instrumented;
-    struct smelt_hash hash;
-    struct smelt_buf wasm2c;
-    struct smelt_buf c; /* what the untouched text becomes */
-};
-
-static enum smelt_status lower(const struct lowered *lowered, struct smelt_slice text,
-                               struct smelt_buf *out, struct smelt_error *err)
-{
-    const struct sm_lower_input input = {.module = &lowered->module.module,
-                                         .instrumented = &lowered->instrumented,
-                                         .module_hash = &lowered->hash,
-                                         .artefact_key = &lowered->hash,
-                                         .wasm2c = text};
-    return sm_lower(&input, out, err);
-}
-
-static void prepare(struct lowered *out, const char *wat)
-{
-    static const char *const wasm2c[] = {"wasm2c", "@", "--no-debug-names", "-n", "c", NULL};
-    struct smelt_schedule *schedule = test_schedule("engine-v1");
-    struct sm_policy policy;
-    struct smelt_error err = {0};
-    *out = (struct lowered){0};
-    sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, false);
-    test_module_from_text(&out->module, wat);
-    if (sm_instrument(&out->module.module, &policy, &smelt_profile_engine, schedule,
-                      &out->module.arena, &out->instrumented, &err) != SMELT_STATUS_OK) {
-        fail_msg("%s", err.message);
-    }
-    assert_true(test_tool(wasm2c, sm_buf_slice(&out->instrumented.wasm), &out->wasm2c));
-    if (lower(out, sm_buf_slice(&out->wasm2c), &out->c, &err) != SMELT_STATUS_OK) {
-        fail_msg("%s", err.message);
-    }
-    smelt_schedule_destroy(schedule);
-}
-
-static void lowered_deinit(struct lowered *lowered)
-{
-    smelt_buf_deinit(&lowered->instrumented.wasm);
-    smelt_buf_deinit(&lowered->wasm2c);
-    smelt_buf_deinit(&lowered->c);
-    test_module_deinit(&lowered->module);
-}
-
-static void prepare_everything(struct lowered *out)
-{
-    struct smelt_buf text = test_golden("everything.wat");
-    prepare(out, (const char *)text.data);
-    smelt_buf_deinit(&text);
-}
-
-/* ---- what may stand in a body ---------------------------------------------------------------- */
-
-static bool is_name_character(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* Next token of C text: a name or number, or a single other character. Empty at the end. */
-static struct smelt_slice next_token(const char **at, const char *end)
-{
-    while (*at < end && (**at == ' ' || **at == '\n')) {
-        (*at)++;
-    }
-    const char *start = *at;
-    while (*at < end && is_name_character(**at)) {
-        (*at)++;
-    }
-    if (*at == start && *at < end) {
-        (*at)++;
-    }
-    return sm_slice(start, (size_t)(*at - start));
-}
-
-/* Words of C and of smelt_guest.h that bodies are made of. */
-static const char *const words[] = {"static",
-                                    "struct",
-                                    "void",
-                                    "return",
-                                    "if",
-                                    "else",
-                                    "goto",
-                                    "switch",
-                                    "case",
-                                    "default",
-                                    "u8",
-                                    "s8",
-                                    "u16",
-                                    "s16",
-                                    "u32",
-                                    "s32",
-                                    "u64",
-                                    "s64",
-                                    "f32",
-                                    "f64",
-                                    "module",
-                                    "m",
-                                    "state",
-                                    "tmp",
-                                    "data_dropped",
-                                    "elem_dropped",
-                                    "UNOPTIMISED",
-                                    "ENTER",
-                                    "LEAVE",
-                                    "FUEL",
-                                    "FUEL_CHECKED",
-                                    "FUEL_DYNAMIC",
-                                    "STACK_ENTER",
-                                    "STACK_LEAVE",
-                                    "CALL_BEGIN",
-                                    "CALL_END",
-                                    "INDIRECT",
-                                    "UNREACHABLE",
-                                    "MEMORY_PAGES",
-                                    "MEMORY_GROW",
-                                    "MEMORY_FILL",
-                                    "MEMORY_COPY",
-                                    "MEMORY_INIT",
-                                    "TABLE_INIT",
-                                    "TABLE_COPY",
-                                    "INFINITY",
-                                    "FMIN",
-                                    "FMAX",
-                                    "copysign",
-                                    "copysignf",
-                                    "I32_CLZ",
-                                    "I64_CLZ",
-                                    "I32_CTZ",
-                                    "I64_CTZ",
-                                    "I32_POPCNT",
-                                    "I64_POPCNT",
-                                    "I32_ROTL",
-                                    "I64_ROTL",
-                                    "I32_ROTR",
-                                    "I64_ROTR",
-                                    "f32_reinterpret_i32",
-                                    "i32_reinterpret_f32",
-                                    "f64_reinterpret_i64",
-                                    "i64_reinterpret_f64",
-                                    "wasm_quiet",
-                                    "wasm_quietf",
-                                    "wasm_fabs",
-                                    "wasm_fabsf",
-                                    "wasm_sqrt",
-                                    "wasm_sqrtf",
-                                    "wasm_ceil",
-                                    "wasm_ceilf",
-                                    "wasm_floor",
-                                    "wasm_floorf",
-                                    "wasm_trunc",
-                                    "wasm_truncf",
-                                    "wasm_nearbyint",
-                                    "wasm_nearbyintf",
-                                    "I32_TRUNC_SAT_S_F32",
-                                    "I32_TRUNC_SAT_U_F32",
-                                    "I32_TRUNC_SAT_S_F64",
-                                    "I32_TRUNC_SAT_U_F64",
-                                    "I64_TRUNC_SAT_S_F32",
-                                    "I64_TRUNC_SAT_U_F32",
-                                    "I64_TRUNC_SAT_S_F64",
-                                    "I64_TRUNC_SAT_U_F64",
-                                    "i32_load",
-                                    "i64_load",
-                                    "f32_load",
-                                    "f64_load",
-                                    "i32_load8_s",
-                                    "i32_load8_u",
-                                    "i32_load16_s",
-                                    "i32_load16_u",
-                                    "i64_load8_s",
-                                    "i64_load8_u",
-                                    "i64_load16_s",
-                                    "i64_load16_u",
-                                    "i64_load32_s",
-                                    "i64_load32_u",
-                                    "i32_store",
-                                    "i64_store",
-                                    "f32_store",
-                                    "f64_store",
-                                    "i32_store8",
-                                    "i32_store16",
-                                    "i64_store8",
-                                    "i64_store16",
-                                    "i64_store32",
-                                    "I32_DIV_S",
-                                    "I64_DIV_S",
-                                    "I32_REM_S",
-                                    "I64_REM_S",
-                                    "DIV_U",
-                                    "REM_U",
-                                    "I32_TRUNC_S_F32",
-                                    "I32_TRUNC_U_F32",
-                                    "I32_TRUNC_S_F64",
-                                    "I32_TRUNC_U_F64",
-                                    "I64_TRUNC_S_F32",
-                                    "I64_TRUNC_U_F32",
-                                    "I64_TRUNC_S_F64",
-                                    "I64_TRUNC_U_F64",
-                                    "Bfunc"};
-
-/* Names with a number behind them. */
-static const char *const numbered[] = {"func_", "import_", "data_", "elem_", "p", "l", "i",
-                                       "j",     "q",       "d",     "B",     "L", "I", "g"};
-
-static bool is_allowed_word(struct smelt_slice token)
-{
-    const char *text = (const char *)token.data;
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (sm_slice_equal_text(token, words[i])) {
-            return true;
-        }
-    }
-    if (token.size > 6 && memcmp(text, "multi_", 6) == 0) {
-        return strspn(text + 6, "ijfd") >= token.size - 6;
-    }
-    for (size_t i = 0; i < sizeof(numbered) / sizeof(numbered[0]); i++) {
-        size_t length = strlen(numbered[i]);
-        if (token.size > length && memcmp(text, numbered[i], length) == 0) {
-            size_t digits = strspn(text + length, "0123456789_");
-            if (digits >= token.size - length && text[length] != '_') {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* The part of the unit that comes from wasm2c's text. */
-static struct smelt_slice bodies_of(const struct smelt_buf *c)
-{
-    static const char first[] = "\n/* function ";
-    static const char behind[] = "\nstatic const struct sm_data_segment data_segments[]";
-    const uint8_t *start = (const uint8_t *)memmem(c->data, c->size, first, sizeof(first) - 1);
-    const uint8_t *end = (const uint8_t *)memmem(c->data, c->size, behind, sizeof(behind) - 1);
-    assert_true(start != NULL && end != NULL && start < end);
-    return sm_slice(start, (size_t)(end - start));
-}
-
-/* False, with the culprit, when a body has a word or character that is not of ours. */
-static bool has_only_known_words(const struct smelt_buf *c, struct smelt_slice *culprit)
-{
-    struct smelt_slice bodies = bodies_of(c);
-    const char *at = (const char *)bodies.data;
-    const char *end = at + bodies.size;
-    while (at < end) {
-        *culprit = next_token(&at, end);
-        if (culprit->size == 0) {
-            break;
-        }
-        if (end - at > 11 && memcmp(culprit->data, "/* function ", 12) == 0) {
-            /* the comment is ours; where it ends is tested with hostile names below */
-            at = (const char *)memmem(at, (size_t)(end - at), "*/\n", 3) + 2;
-            continue;
-        }
-        char c0 = (char)culprit->data[0];
-        bool is_number = c0 >= '0' && c0 <= '9';
-        bool is_good = is_name_character(c0) ? is_number || is_allowed_word(*culprit)
-                                             : strchr("(){}[];:,.+-*/&|^!?<>=", c0) != NULL;
-        if (!is_good) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The part of a line that may not change: of a charge everything, of a call the callee, of a write
- * to the instance the field, of what traps the place. */
-static struct smelt_slice essence_of(const char *line)
-{
-    const char *import = strstr(line, "import_");
-    const char *callee = import != NULL ? import : strstr(line, "func_");
-    const char *field = strstr(line, " m->state.");
-    const char *place = strstr(line, ", 0x");
-    if (strstr(line, "FUEL(") != NULL || strstr(line, "FUEL_CHECKED") != NULL ||
-        strstr(line, "STACK_") != NULL) {
-        return smelt_slice_from_string(line);
-    }
-    if (callee != NULL) {
-        return sm_slice(callee, strcspn(callee, "("));
-    }
-    if (field != NULL && place == NULL) {
-        return sm_slice(field, strcspn(field, "="));
-    }
-    return sm_slice(place, place != NULL ? strcspn(place + 1, ",)") + 1 : 0);
-}
-
-/* What the unit does apart from computing: every charge with its amount, everything that traps with
- * its place, every call and every change of the instance, in order. Read from the output, not from
- * the sites and markers that the pass itself goes by. */
-static struct smelt_buf effects_of(const struct smelt_buf *c)
-{
-    static const char *const effects[] = {
-        "FUEL",        "STACK_", "ENTER;",   "LEAVE;",   "UNREACHABLE", "MEMORY_GROW",
-        "MEMORY_FILL", "_COPY",  "_INIT",    "CALL_",    "_load",       "_store",
-        "DIV_",        "REM_",   "TRUNC_S_", "TRUNC_U_", "return",      "    m->state."};
-    struct smelt_buf result = {0};
-    struct smelt_slice bodies = bodies_of(c);
-    const char *at = (const char *)bodies.data;
-    const char *end = at + bodies.size;
-    while (at < end) {
-        char line[512];
-        const char *stop = (const char *)memchr(at, '\n', (size_t)(end - at));
-        size_t size = (size_t)((stop != NULL ? stop : end) - at);
-        assert_true(size < sizeof(line));
-        memcpy(line, at, size);
-        line[size] = '\0';
-        for (size_t i = 0; i < sizeof(effects) / sizeof(effects[0]); i++) {
-            if (strstr(line, effects[i]) != NULL) {
-                struct smelt_slice essence = essence_of(line);
-                test_print(&result, "%s %.*s\n", effects[i], (int)essence.size,
-                           (const char *)essence.data);
-            }
-        }
-        at += size + 1;
-    }
-    return result;
-}
 
 static void test_everything_is_known_words(void **state)
 {
     (void)state;
     struct lowered lowered;
     struct smelt_slice culprit;
-    prepare_everything(&lowered);
-    if (!has_only_known_words(&lowered.c, &culprit)) {
+    lowered_prepare_everything(&lowered);
+    if (!lowered_has_only_known_words(&lowered.c, &culprit)) {
         fail_msg("%.*s", (int)culprit.size, (const char *)culprit.data);
     }
     lowered_deinit(&lowered);
@@ -373,7 +51,7 @@ static void try_text(const struct lowered *lowered, struct smelt_slice text,
 {
     struct smelt_buf out = {0};
     struct smelt_error err = {0};
-    enum smelt_status status = lower(lowered, text, &out, &err);
+    enum smelt_status status = lowered_run(lowered, text, &out, &err);
     if (status != SMELT_STATUS_OK) {
         assert_int_equal(status, SMELT_STATUS_TOOL_OUTPUT);
         assert_null(out.data);
@@ -384,8 +62,8 @@ static void try_text(const struct lowered *lowered, struct smelt_slice text,
         tally->same++;
     } else {
         struct smelt_slice culprit;
-        struct smelt_buf found = effects_of(&out);
-        if (!has_only_known_words(&out, &culprit)) {
+        struct smelt_buf found = lowered_effects(&out);
+        if (!lowered_has_only_known_words(&out, &culprit)) {
             fail_msg("%s: %.*s got through", what, (int)culprit.size, (const char *)culprit.data);
         }
         if (!sm_slice_equal(sm_buf_slice(&found), sm_buf_slice(effects))) {
@@ -413,11 +91,11 @@ static struct smelt_buf with(const struct smelt_buf *text, const uint8_t *at, si
 static void change_each_token(const struct lowered *lowered, struct smelt_slice body,
                               const char *const *replacements, struct tally *tally)
 {
-    struct smelt_buf effects = effects_of(&lowered->c);
+    struct smelt_buf effects = lowered_effects(&lowered->c);
     const char *at = (const char *)body.data;
     const char *end = at + body.size;
     for (;;) {
-        struct smelt_slice token = next_token(&at, end);
+        struct smelt_slice token = lowered_next_token(&at, end);
         if (token.size == 0) {
             break;
         }
@@ -451,7 +129,7 @@ static void test_one_token_changed(void **state)
         "Z_mZ_fuel", "w2c_B0", "/*",   "\n#define x", NULL};
     struct lowered lowered;
     struct tally tally = {0};
-    prepare_everything(&lowered);
+    lowered_prepare_everything(&lowered);
     change_each_token(&lowered, body_of(&lowered, "static u32 w2c_f6(Z_c_instance_t* i"), many,
                       &tally);
     change_each_token(&lowered,
@@ -471,8 +149,8 @@ static void test_one_statement_changed(void **state)
     (void)state;
     struct lowered lowered;
     struct tally tally = {0};
-    prepare_everything(&lowered);
-    struct smelt_buf effects = effects_of(&lowered.c);
+    lowered_prepare_everything(&lowered);
+    struct smelt_buf effects = lowered_effects(&lowered.c);
     struct smelt_slice body = body_of(&lowered, "static u32 w2c_x0(Z_c_instance_t* i");
     const uint8_t *at = body.data;
     const uint8_t *end = body.data + body.size;
@@ -502,8 +180,8 @@ static void test_truncated(void **state)
     (void)state;
     struct lowered lowered;
     struct tally tally = {0};
-    prepare_everything(&lowered);
-    struct smelt_buf effects = effects_of(&lowered.c);
+    lowered_prepare_everything(&lowered);
+    struct smelt_buf effects = lowered_effects(&lowered.c);
     for (size_t size = 0; size < lowered.wasm2c.size; size += 97) {
         /* a copy of its own, so that a read past the end is seen */
         struct smelt_buf copy = {0};
@@ -533,6 +211,16 @@ static const struct attack {
     {"a comment that looks like a NaN's", "FUNC_EPILOGUE;", "/* nan:0x1; evil() */ FUNC_EPILOGUE;"},
     {"a comment that does not end", "FUNC_EPILOGUE;", "/* nan:0x1 FUNC_EPILOGUE;"},
     {"a line comment", "FUNC_EPILOGUE;", "// nan\n FUNC_EPILOGUE;"},
+    {"a number with a tail", "w2c_i0 = w2c_p0;", "w2c_i0 = 1uCALL_;"},
+    {"a number of another suffix", "w2c_i0 = w2c_p0;", "w2c_i0 = 1llu;"},
+    {"an octal number", "w2c_i0 = w2c_p0;", "w2c_i0 = 010u;"},
+    {"a binary number", "w2c_i0 = w2c_p0;", "w2c_i0 = 0b1;"},
+    {"a hexadecimal number without digits", "w2c_i0 = w2c_p0;", "w2c_i0 = 0x;"},
+    {"a hexadecimal number with a tail", "w2c_i0 = w2c_p0;", "w2c_i0 = 0x1p;"},
+    {"a number with two points", "w2c_i0 = w2c_p0;", "w2c_i0 = 1.5.5;"},
+    {"an exponent without digits", "w2c_i0 = w2c_p0;", "w2c_i0 = 1.5e+;"},
+    {"an integer with the suffix of a float", "w2c_i0 = w2c_p0;", "w2c_i0 = 1f;"},
+    {"a float with the suffix of an integer", "w2c_i0 = w2c_p0;", "w2c_i0 = 1.5u;"},
     {"a string", "w2c_i0 = w2c_p0;", "w2c_i0 = \"x\";"},
     {"a character", "w2c_i0 = w2c_p0;", "w2c_i0 = 'x';"},
     {"a preprocessor line", "FUNC_EPILOGUE;", "\n#include \"/etc/passwd\"\n FUNC_EPILOGUE;"},
@@ -623,7 +311,7 @@ static void test_attacks(void **state)
 {
     (void)state;
     struct lowered lowered;
-    prepare_everything(&lowered);
+    lowered_prepare_everything(&lowered);
     for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
         struct smelt_buf out = {0};
         struct smelt_error err = {0};
@@ -637,7 +325,7 @@ static void test_attacks(void **state)
             /* C strings have no NUL to offer */
             text.data[k] = text.data[k] == 1 ? 0 : text.data[k];
         }
-        enum smelt_status status = lower(&lowered, sm_buf_slice(&text), &out, &err);
+        enum smelt_status status = lowered_run(&lowered, sm_buf_slice(&text), &out, &err);
         if (status != SMELT_STATUS_TOOL_OUTPUT) {
             fail_msg("%s was accepted", attacks[i].what);
         }
@@ -654,7 +342,7 @@ static void test_changed_amounts(void **state)
     (void)state;
     struct lowered lowered;
     unsigned changed = 0;
-    prepare_everything(&lowered);
+    lowered_prepare_everything(&lowered);
     static const char call[] = "(*Z_mZ_";
     const uint8_t *at = lowered.wasm2c.data;
     const uint8_t *end = at + lowered.wasm2c.size;
@@ -672,7 +360,7 @@ static void test_changed_amounts(void **state)
         char other[2] = {(char)(*digit - 1), '\0'};
         struct smelt_buf out = {0};
         struct smelt_buf text = with(&lowered.wasm2c, digit, 1, smelt_slice_from_string(other));
-        assert_int_equal(lower(&lowered, sm_buf_slice(&text), &out, NULL),
+        assert_int_equal(lowered_run(&lowered, sm_buf_slice(&text), &out, NULL),
                          SMELT_STATUS_TOOL_OUTPUT);
         smelt_buf_deinit(&text);
         changed++;
@@ -689,12 +377,12 @@ static void test_hostile_names(void **state)
     (void)state;
     struct lowered lowered;
     struct smelt_slice culprit;
-    prepare(&lowered,
-            "(module (import \"env\" \"input_len\" (func (result i32)))"
-            " (func (export \"*/ int evil; /*\") (export \"\\\\\") (export \"\\22\\0a#x\")"
-            "  (export \"\?\?/\") (export \"\\c3\\a9\\e2\\80\\ae\") (export \"%s%n\")"
-            "  (export \"\")))");
-    if (!has_only_known_words(&lowered.c, &culprit)) {
+    lowered_prepare(&lowered,
+                    "(module (import \"env\" \"input_len\" (func (result i32)))"
+                    " (func (export \"*/ int evil; /*\") (export \"\\\\\") (export \"\\22\\0a#x\")"
+                    "  (export \"\?\?/\") (export \"\\c3\\a9\\e2\\80\\ae\") (export \"%s%n\")"
+                    "  (export \"\")))");
+    if (!lowered_has_only_known_words(&lowered.c, &culprit)) {
         fail_msg("%.*s", (int)culprit.size, (const char *)culprit.data);
     }
     const char *c = (const char *)lowered.c.data;
@@ -715,14 +403,14 @@ static void test_allocation_failures(void **state)
 {
     (void)state;
     struct lowered lowered;
-    prepare_everything(&lowered);
+    lowered_prepare_everything(&lowered);
     enum smelt_status status = SMELT_STATUS_NO_MEMORY;
     size_t nth = 0;
     while (status == SMELT_STATUS_NO_MEMORY) {
         struct smelt_buf out = {0};
         size_t blocks = sm_alloc_blocks();
         sm_alloc_fail_at(++nth);
-        status = lower(&lowered, sm_buf_slice(&lowered.wasm2c), &out, NULL);
+        status = lowered_run(&lowered, sm_buf_slice(&lowered.wasm2c), &out, NULL);
         sm_alloc_fail_at(0);
         if (status == SMELT_STATUS_OK) {
             assert_true(sm_slice_equal(sm_buf_slice(&out), sm_buf_slice(&lowered.c)));

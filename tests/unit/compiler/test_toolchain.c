@@ -18,8 +18,8 @@
 #define VERSION SMELT_STATUS_TOOL_VERSION
 #define FAILED  SMELT_STATUS_TOOL_FAILED
 
-static const char *const variables[] = {"SMELT_WASM2C",   "SMELT_CLANG", "SMELT_LD",
-                                        "SMELT_WAT2WASM", "PATH",        "TMPDIR"};
+static const char *const variables[] = {"SMELT_WASM2C",   "SMELT_CC", "SMELT_LD",
+                                        "SMELT_WAT2WASM", "PATH",     "TMPDIR"};
 #define VARIABLE_COUNT (sizeof(variables) / sizeof(variables[0]))
 
 struct world {
@@ -115,14 +115,35 @@ static void test_order(void **state)
     const char *given = plant(world, "given", "", 0700);
     const char *named = plant(world, "named", "", 0700);
     set_path(world, "@/a:@/b");
-    assert_found(world, SM_TOOL_CLANG, NULL, "a/clang-19");
+    assert_found(world, SM_TOOL_CC, NULL, "a/clang-19");
     set_path(world, "@/b:@/a");
-    assert_found(world, SM_TOOL_CLANG, NULL, "b/clang-19");
-    assert_int_equal(setenv("SMELT_CLANG", named, 1), 0);
-    assert_found(world, SM_TOOL_CLANG, NULL, "named");
-    assert_found(world, SM_TOOL_CLANG, given, "given");
-    assert_int_equal(setenv("SMELT_CLANG", "", 1), 0); /* empty is unset */
-    assert_found(world, SM_TOOL_CLANG, NULL, "b/clang-19");
+    assert_found(world, SM_TOOL_CC, NULL, "b/clang-19");
+    assert_int_equal(setenv("SMELT_CC", named, 1), 0);
+    assert_found(world, SM_TOOL_CC, NULL, "named");
+    assert_found(world, SM_TOOL_CC, given, "given");
+    assert_int_equal(setenv("SMELT_CC", "", 1), 0); /* empty is unset */
+    assert_found(world, SM_TOOL_CC, NULL, "b/clang-19");
+}
+
+/* gcc is taken when it is asked for, never because clang is not there. */
+static void test_gcc_only_by_name(void **state)
+{
+    struct world *world = (struct world *)*state;
+    const char *gcc = plant(world, "a/gcc", "", 0700);
+    plant(world, "a/gcc-12", "", 0700);
+    plant(world, "a/cc", "", 0700);
+    set_path(world, "@/a");
+    assert_missing(SM_TOOL_CC, NULL, "clang not found in $PATH");
+    assert_null(sm_toolchain_wanted(SM_TOOL_CC, NULL));
+    assert_found(world, SM_TOOL_CC, gcc, "a/gcc");
+    assert_found(world, SM_TOOL_CC, "gcc-12", "a/gcc-12");
+    assert_missing(SM_TOOL_CC, "gcc-13", "gcc-13 is not an executable file");
+    assert_string_equal(sm_toolchain_wanted(SM_TOOL_CC, gcc), gcc);
+    assert_int_equal(setenv("SMELT_CC", gcc, 1), 0);
+    assert_found(world, SM_TOOL_CC, NULL, "a/gcc");
+    assert_string_equal(sm_toolchain_wanted(SM_TOOL_CC, NULL), gcc);
+    assert_int_equal(setenv("SMELT_CC", "", 1), 0);
+    assert_null(sm_toolchain_wanted(SM_TOOL_CC, NULL));
 }
 
 /* A newer name in a later directory is before an older one in an earlier directory. */
@@ -132,9 +153,9 @@ static void test_newest_first(void **state)
     plant(world, "a/clang", "", 0700);
     plant(world, "a/clang-14", "", 0700);
     set_path(world, "@/a:@/b");
-    assert_found(world, SM_TOOL_CLANG, NULL, "a/clang-14");
+    assert_found(world, SM_TOOL_CC, NULL, "a/clang-14");
     plant(world, "b/clang-19", "", 0700);
-    assert_found(world, SM_TOOL_CLANG, NULL, "b/clang-19");
+    assert_found(world, SM_TOOL_CC, NULL, "b/clang-19");
 }
 
 /* What $PATH says about the working directory is no place to take a compiler from. */
@@ -230,20 +251,33 @@ static void test_versions(void **state)
         {SM_TOOL_WASM2C, "echo 1.0.32", OK, "1.0.32"},
         {SM_TOOL_WASM2C, "echo '1.0.32 (Debian)'; echo more", OK, "1.0.32 (Debian)"},
         {SM_TOOL_WASM2C, "echo 1.0.36", VERSION,
-         "is \"1.0.36\"; supported versions of wasm2c: 1.0.32"},
+         "is \"1.0.36\"; supported versions: wasm2c 1.0.32"},
         {SM_TOOL_WASM2C, "echo; echo 1.0.32", VERSION, "supported versions"}, /* first line only */
         {SM_TOOL_WASM2C, ":", VERSION, "is \"\""},
         {SM_TOOL_WASM2C, "echo 1.0.32 >&2", VERSION, "is \"\""},
         {SM_TOOL_WASM2C, "echo 1.0.32; exit 1", FAILED, "wasm2c failed with exit code 1"},
         {SM_TOOL_WASM2C, "kill -SEGV $$", FAILED, "wasm2c was ended by signal 11 (SEGV)"},
-        {SM_TOOL_CLANG, "echo 'Debian clang version 19.1.7 (3)'", OK,
+        {SM_TOOL_CC, "echo 'Debian clang version 19.1.7 (3)'", OK,
          "Debian clang version 19.1.7 (3)"},
-        {SM_TOOL_CLANG, "echo 'clang version 14.0.6'", OK, "clang version 14.0.6"},
-        {SM_TOOL_CLANG, "echo 'clang version 13.0.1'", VERSION,
-         "supported versions of clang: 14 to 19"},
-        {SM_TOOL_CLANG, "echo 'clang version 20.1.0'", VERSION, "(package clang-19)"},
-        {SM_TOOL_CLANG, "echo 'clang version 190.0.0'", VERSION, "190.0.0"},
-        {SM_TOOL_CLANG, "echo 'gcc (Debian 12.2.0-14) 12.2.0'", VERSION, "gcc"},
+        {SM_TOOL_CC, "echo 'clang version 14.0.6'", OK, "clang version 14.0.6"},
+        {SM_TOOL_CC, "echo 'clang version 13.0.1'", VERSION,
+         "supported versions: clang 14 to 19, gcc 12"},
+        {SM_TOOL_CC, "echo 'clang version 20.1.0'", VERSION, "(package clang-19)"},
+        {SM_TOOL_CC, "echo 'clang version 190.0.0'", VERSION, "190.0.0"},
+        {SM_TOOL_CC, "echo 'gcc (Debian 12.2.0-14) 12.2.0'", OK, "gcc (Debian 12.2.0-14) 12.2.0"},
+        {SM_TOOL_CC, "echo 'gcc-12 (Ubuntu 12.3.0-1ubuntu1~22.04) 12.3.0'", OK,
+         "gcc-12 (Ubuntu 12.3.0-1ubuntu1~22.04) 12.3.0"},
+        {SM_TOOL_CC, "echo 'cc (GCC) 12.4.0'; echo Copyright", OK, "cc (GCC) 12.4.0"},
+        {SM_TOOL_CC, "echo 'cc (a (b) c) 12.1.0'", OK, "cc (a (b) c) 12.1.0"},
+        {SM_TOOL_CC, "echo 'gcc (Debian 13.2.0-12) 13.2.0'", VERSION, "gcc 12 (package clang-19)"},
+        {SM_TOOL_CC, "echo 'gcc (Debian 12.2.0-14) 11.4.0'", VERSION, "gcc 12"},
+        {SM_TOOL_CC, "echo 'gcc (Debian) 120.0.0'", VERSION, "gcc 12"},
+        {SM_TOOL_CC, "echo 'gcc 12.2.0'", VERSION, "gcc 12"},
+        {SM_TOOL_CC, "echo 'gcc () 12'", VERSION, "gcc 12"},
+        {SM_TOOL_CC, "echo 'g++ (Debian 12.2.0-14) 12.2.0'", VERSION, "gcc 12"},
+        {SM_TOOL_CC, "echo ' (Debian 12.2.0-14) 12.2.0'", VERSION, "gcc 12"},
+        {SM_TOOL_CC, "echo gcc", VERSION, "gcc 12"},
+        {SM_TOOL_CC, ":", VERSION, "gcc 12"},
         {SM_TOOL_LINKER, "echo 'Debian LLD 19.1.7 (compatible with GNU linkers)'", OK,
          "Debian LLD 19.1.7 (compatible with GNU linkers)"},
         {SM_TOOL_LINKER, "echo 'GNU ld (GNU Binutils for Debian) 2.40'", VERSION,
@@ -262,6 +296,8 @@ static void test_versions(void **state)
             fail_msg("%s: %s, %s", rows[i].script, smelt_status_name(status), err.message);
         }
         if (status == OK) {
+            assert_int_equal(sm_toolchain_cc_family(sm_buf_slice(&version)),
+                             strstr(rows[i].script, "cc") != NULL ? SM_CC_GCC : SM_CC_CLANG);
             assert_int_equal(
                 sm_toolchain_check_version(rows[i].tool, path, sm_buf_slice(&version), NULL), OK);
         }
@@ -360,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gcc_only_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newest_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_relative_entries_are_ignored, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_not_executable_is_passed_over, setup,

@@ -24,7 +24,7 @@ static int set_up(void **state)
 {
     (void)state;
     test_directory_create(directory);
-    return native_compiler_create(test_path(directory, "cache"), &native, NULL) == OK ? 0 : 1;
+    return native_compiler_create(test_path(directory, "cache"), NULL, &native, NULL) == OK ? 0 : 1;
 }
 
 static int tear_down(void **state)
@@ -94,7 +94,8 @@ static void assert_refused(struct smelt_buf wasm, enum smelt_status expected, co
     char *path = strdup(getenv("PATH"));
     assert_non_null(path);
     assert_int_equal(setenv("PATH", "/none", 1), 0);
-    assert_int_equal(native_compiler_create(test_path(directory, "toolless"), &toolless, NULL), OK);
+    assert_int_equal(
+        native_compiler_create(test_path(directory, "toolless"), NULL, &toolless, NULL), OK);
     enum smelt_status status =
         smelt_compile(toolless.compiler, sm_buf_slice(&wasm), NULL, &artefact, &err);
     native_compiler_destroy(&toolless);

@@ -68,19 +68,23 @@ static void options_are_checked(void **state)
     assert_int_equal(create(fixture, good_options(fixture)), SMELT_STATUS_OK);
 }
 
-static void a_state_belongs_to_its_profile_and_schedule(void **state)
+static void a_state_belongs_to_its_profile_schedule_and_policy(void **state)
 {
     struct fixture *fixture = (struct fixture *)*state;
     struct smelt_schedule *unit = NULL;
-    struct smelt_buf name = {0};
-    struct smelt_buf text = {0};
-    bool found = false;
-    assert_int_equal(smelt_state_describe(&fixture->store, &name, &text, &found, NULL),
-                     SMELT_STATUS_OK);
-    assert_true(found);
-    assert_slice(sm_buf_slice(&name), "engine", 6);
+    struct smelt_policy *standard = NULL;
+    struct smelt_policy *floats = NULL;
+    struct smelt_state_description description;
+    assert_int_equal(smelt_policy_builtin("standard", &standard, NULL), SMELT_STATUS_OK);
+    assert_int_equal(smelt_policy_builtin("standard-floats", &floats, NULL), SMELT_STATUS_OK);
+    assert_int_equal(smelt_state_describe(&fixture->store, &description, NULL), SMELT_STATUS_OK);
+    assert_true(description.is_recorded);
+    assert_slice(sm_buf_slice(&description.profile_name), "engine", 6);
     struct smelt_slice expected = smelt_schedule_text(fixture->schedule);
-    assert_slice(sm_buf_slice(&text), expected.data, expected.size);
+    assert_slice(sm_buf_slice(&description.schedule_text), expected.data, expected.size);
+    expected = smelt_policy_text(standard);
+    assert_slice(sm_buf_slice(&description.policy_text), expected.data, expected.size);
+    smelt_state_description_deinit(&description);
 
     struct smelt_engine_options options = good_options(fixture);
     assert_int_equal(smelt_schedule_builtin("unit", &smelt_profile_engine, &unit, NULL),
@@ -88,6 +92,13 @@ static void a_state_belongs_to_its_profile_and_schedule(void **state)
     options.schedule = unit;
     assert_int_equal(create(fixture, options), SMELT_STATUS_STATE_MISMATCH);
     assert_non_null(strstr(fixture->err.message, "unit"));
+    options = good_options(fixture);
+    options.policy = floats;
+    assert_int_equal(create(fixture, options), SMELT_STATUS_STATE_MISMATCH);
+    assert_non_null(strstr(fixture->err.message, "created with policy "));
+    assert_non_null(strstr(fixture->err.message, "not with standard-floats"));
+    options.policy = standard; /* the default, by value */
+    assert_int_equal(create(fixture, options), SMELT_STATUS_OK);
 
     struct smelt_profile own = smelt_profile_engine;
     smelt_host_fn handlers[64];
@@ -111,22 +122,57 @@ static void a_state_belongs_to_its_profile_and_schedule(void **state)
     assert_int_equal(create(fixture, good_options(fixture)), SMELT_STATUS_OK);
     assert_int_equal(fixture->writes, 0);
     smelt_schedule_destroy(unit);
-    smelt_buf_deinit(&name);
-    smelt_buf_deinit(&text);
+    smelt_policy_destroy(standard);
+    smelt_policy_destroy(floats);
+}
+
+/* A record that is half there belongs to no version of ours. */
+static void a_state_without_one_of_its_records_is_damaged(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    static const char *const keys[] = {"profile", "schedule", "policy", "schedule-digest",
+                                       "policy-digest"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct smelt_store_write write = {.family = SMELT_STORE_META,
+                                          .key = smelt_slice_from_string(keys[i])};
+        struct smelt_state_description description;
+        struct smelt_buf kept = {0};
+        bool found = false;
+        struct smelt_store *store = &fixture->store;
+        assert_int_equal(
+            store->ops->get(store->impl, NULL, write.family, write.key, &kept, &found, NULL), 0);
+        assert_true(found);
+        write.is_delete = true;
+        assert_int_equal(store->ops->write(store->impl, &write, 1, NULL), 0);
+        if (i < 3) {
+            assert_int_equal(smelt_state_describe(store, &description, &fixture->err),
+                             SMELT_STATUS_STORE_CORRUPT);
+            assert_non_null(strstr(fixture->err.message, keys[i]));
+            assert_false(description.is_recorded);
+        } else {
+            assert_int_equal(create(fixture, good_options(fixture)), SMELT_STATUS_STORE_CORRUPT);
+            assert_non_null(strstr(fixture->err.message, keys[i]));
+        }
+        write.is_delete = false;
+        write.value = sm_buf_slice(&kept);
+        assert_int_equal(store->ops->write(store->impl, &write, 1, NULL), 0);
+        smelt_buf_deinit(&kept);
+    }
+    assert_int_equal(create(fixture, good_options(fixture)), SMELT_STATUS_OK);
 }
 
 static void a_new_state_is_described_as_new(void **state)
 {
     struct fixture *fixture = (struct fixture *)*state;
     struct smelt_store *fresh = NULL;
-    struct smelt_buf name = {0};
-    struct smelt_buf text = {0};
-    bool found = true;
+    struct smelt_state_description description = {.is_recorded = true};
     assert_int_equal(smelt_store_create_memory(&fresh, NULL), SMELT_STATUS_OK);
-    assert_int_equal(smelt_state_describe(fresh, &name, &text, &found, NULL), SMELT_STATUS_OK);
-    assert_false(found);
-    assert_int_equal(name.size, 0);
-    assert_int_equal(smelt_state_describe(NULL, &name, &text, &found, &fixture->err),
+    assert_int_equal(smelt_state_describe(fresh, &description, NULL), SMELT_STATUS_OK);
+    assert_false(description.is_recorded);
+    assert_int_equal(description.profile_name.size + description.policy_text.size, 0);
+    assert_int_equal(smelt_state_describe(NULL, &description, &fixture->err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(smelt_state_describe(fresh, NULL, &fixture->err),
                      SMELT_STATUS_INVALID_ARGUMENT);
     smelt_store_close(fresh);
 }
@@ -579,13 +625,9 @@ static enum smelt_status sweep_create(struct fixture *fixture)
 
 static enum smelt_status sweep_describe(struct fixture *fixture)
 {
-    struct smelt_buf name = {0};
-    struct smelt_buf text = {0};
-    bool found;
-    enum smelt_status status =
-        smelt_state_describe(&fixture->store, &name, &text, &found, &fixture->err);
-    smelt_buf_deinit(&name);
-    smelt_buf_deinit(&text);
+    struct smelt_state_description description;
+    enum smelt_status status = smelt_state_describe(&fixture->store, &description, &fixture->err);
+    smelt_state_description_deinit(&description);
     return status;
 }
 
@@ -652,7 +694,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(options_are_checked),
-        TEST(a_state_belongs_to_its_profile_and_schedule),
+        TEST(a_state_belongs_to_its_profile_schedule_and_policy),
+        TEST(a_state_without_one_of_its_records_is_damaged),
         TEST(a_new_state_is_described_as_new),
         TEST(a_deploy_creates_account_and_code_in_one_batch),
         TEST(a_balance_sent_ahead_stays),

@@ -404,8 +404,8 @@ static void nesting_has_a_limit(void **state)
     struct sm_activation *activation = activate(&host, FUEL);
     uint64_t slots[2] = {0, 0};
     assert_end(run(activation, "host", slots), SM_EXEC_RETURNED);
-    assert_int_equal(host.depth, SM_EXEC_NESTING_MAX);
-    assert_int_equal(host.calls, SM_EXEC_NESTING_MAX);
+    assert_int_equal(host.depth, SM_NESTING_MAX);
+    assert_int_equal(host.calls, SM_NESTING_MAX);
     assert_int_equal(host.nested.trap, SMELT_TRAP_STACK_OVERFLOW);
     assert_false(host.nested.has_offset);
     assert_usable(activation);

@@ -39,10 +39,10 @@ static void test_refusals(void **state)
     (void)state;
     static const struct row rows[] = {
         {BYTES(""), MALFORMED, "end opcode is missing"},
-        {BYTES("\xff"), MALFORMED, "illegal opcode: instruction 0xff"},
+        {BYTES("\xff"), MALFORMED, "illegal opcode ff"},
         {BYTES("\x16"), MALFORMED, "illegal opcode"},
         {BYTES("\x27"), MALFORMED, "illegal opcode"},
-        {BYTES("\xfc\x17"), MALFORMED, "illegal opcode: instruction 0xfc 23"},
+        {BYTES("\xfc\x17"), MALFORMED, "illegal opcode fc 23"},
         {BYTES("\xfc\xff\xff\xff\xff\x0f"), MALFORMED, "illegal opcode"},
         {BYTES("\xfc"), MALFORMED, "unexpected end"},
         {BYTES("\xfc\x80\x80\x80\x80\x80\0"), MALFORMED, "too long"},
@@ -72,7 +72,7 @@ static void test_refusals(void **state)
         {BYTES("\x1c\x01\x70"), FEATURE, "reference types"},
         {BYTES("\x1c\x01\x40"), MALFORMED, "malformed type"},
         {BYTES("\x28\x40\0\0"), FEATURE, "multi-memory"},
-        {BYTES("\x28\x80\x01\0"), MALFORMED, "malformed alignment"},
+        {BYTES("\x28\x80\x01\0"), MALFORMED, "malformed memop flags: alignment 2^128"},
         {BYTES("\x28\x02\xff\xff\xff\xff\x1f"), MALFORMED, "memory offset"},
         {BYTES("\x3f\x01"), MALFORMED, "zero byte expected"},
         {BYTES("\x40\x80\0"), MALFORMED, "zero byte expected"},

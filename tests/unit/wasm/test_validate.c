@@ -168,7 +168,7 @@ static const struct row bodies[] = {
     {BYTES("\x41\0\x22\0\x0b"), OK, ""},
     {BYTES("\x23\0\x24\0\x23\0\x0b"), OK, ""},
     {BYTES("\x23\x02\x0b"), INVALID, "unknown global 2"},
-    {BYTES("\x42\0\x24\x01\x41\0\x0b"), INVALID, "global 1 is immutable"},
+    {BYTES("\x42\0\x24\x01\x41\0\x0b"), INVALID, "immutable global 1"},
     {BYTES("\x42\0\x24\0\x41\0\x0b"), INVALID, "global.set expects i32"},
     /* memory and bulk operations */
     {BYTES("\x41\0\x28\x02\0\x0b"), OK, ""},
