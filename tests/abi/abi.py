@@ -220,16 +220,21 @@ def check_complete(interface, include):
 PROGRAM = r"""
 #include <inttypes.h>
 #include <stdio.h>
-static void print_integer(const char *name, unsigned long long value, int is_negative)
+static void print_text(const char *name, const char *value)
 {
-    if (is_negative) {
-        printf("macro %s %lld\n", name, (long long)value);
-    } else {
-        printf("macro %s %llu\n", name, value);
-    }
+    printf("macro %s \"%s\"\n", name, value);
 }
-#define MACRO(name) \
-    print_integer(#name, (unsigned long long)(name), (name) < 0 && (long long)(name) < 0);
+static void print_signed(const char *name, long long value)
+{
+    printf("macro %s %lld\n", name, value);
+}
+static void print_unsigned(const char *name, unsigned long long value)
+{
+    printf("macro %s %llu\n", name, value);
+}
+#define MACRO(name)                                                                                \
+    _Generic((name), char *: print_text, unsigned long: print_unsigned,                            \
+             unsigned long long: print_unsigned, default: print_signed)(#name, (name));
 #define ENUM(name)           printf("enum %s size %zu\n", #name, sizeof(enum name));
 #define CONSTANT(tag, name)  printf("constant %s.%s %lld\n", #tag, #name, (long long)name);
 #define STRUCT(name)                                                                               \
@@ -261,8 +266,18 @@ def measure(interface, include, cc):
         source, program = os.path.join(scratch, "abi.c"), os.path.join(scratch, "abi")
         with open(source, "w", encoding="utf-8") as file:
             file.write(include_all(include) + PROGRAM + "\n".join(rows(interface)) + "\n}\n")
-        run([cc, "-std=c17", "-w", "-I", include, source, "-o", program])
+        run([cc, "-std=c17", "-Wall", "-Werror", "-Wno-unused-function", "-I", include, source,
+             "-o", program])
         return run([program]).splitlines()
+
+
+def check_by_value(functions, measured):
+    """What is passed or returned by value fits into two registers."""
+    sizes = {line.split(" ")[1]: size_of(line) for line in measured if line.startswith("struct ")}
+    for name, text in functions.items():
+        for struct in re.findall(r"struct (\w+)(?! ?\*)\b", text):
+            if sizes.get(struct, 0) > 16:
+                fail(f"{name} takes or returns struct {struct} by value")
 
 
 def exported(library):
@@ -287,11 +302,13 @@ def dump(library, include, cc):
     if declared != set(symbols):
         fail(f"declared but not exported: {sorted(declared - set(symbols))}; "
              f"exported but not declared: {sorted(set(symbols) - declared)}")
+    measured = measure(interface, include, cc)
+    check_by_value(interface.functions, measured)
     lines = [f"soname {soname}"]
     lines += [f"symbol {name} {what}" for name, what in sorted(symbols.items())]
     lines += [f"function {name} {text}" for name, text in sorted(interface.functions.items())]
     lines += [f"typedef {name} {text}" for name, text in sorted(interface.typedefs.items())]
-    return lines + measure(interface, include, cc)
+    return lines + measured
 
 
 # ---- comparing -----------------------------------------------------------------------------------
@@ -437,6 +454,16 @@ CHANGES = [
     ("smelt_receipt.x offset 0", "smelt_receipt.x offset 8", 1),
 ]
 
+# Prototypes, with a struct smelt_a of three words and smelt_b of two, and whether they are fine.
+BY_VALUE = [
+    ("int (struct smelt_a *, struct smelt_b)", True),
+    ("const struct smelt_a * (struct smelt_b)", True),
+    ("int (const struct smelt_a *, struct smelt_aa)", True),
+    ("struct smelt_a (void)", False),
+    ("int (struct smelt_b, struct smelt_a)", False),
+    ("int (struct smelt_a, struct smelt_a *)", False),
+]
+
 
 def describe(text):
     """The one thing that a header declares, or what is wrong with it."""
@@ -473,6 +500,16 @@ def self_test():
         failures += 1
     except Unsupported:
         pass
+    for text, is_fine in BY_VALUE:
+        try:
+            check_by_value({"smelt_f": text}, ["struct smelt_a size 24 align 8",
+                                               "struct smelt_b size 16 align 8"])
+            found = True
+        except Unsupported:
+            found = False
+        if found != is_fine:
+            print(f"self-test: by value: {text}")
+            failures += 1
     print(f"self-test: {len(HEADERS)} headers, {len(CHANGES)} changes, {failures} failures")
     return failures == 0
 

@@ -53,8 +53,10 @@ go_usable() {
         skip "go cannot build an empty program with cgo: $(cat "$scratch/log")"
 }
 
+# The key of go's cache has the path of the sources, but neither headers nor what pkg-config says.
 go_build() {
-    (cd "$example" && go vet . && go build -o "$scratch/embed" .)
+    cp -r "$example" "$scratch/sources"
+    (cd "$scratch/sources" && go vet . && go build -o "$scratch/embed" .)
 }
 
 expect() { # count pattern

@@ -30,7 +30,8 @@ macro_rules! opaque {
     )* };
 }
 
-opaque! { smelt_cache smelt_schedule smelt_compiler smelt_engine smelt_store smelt_profile }
+opaque! { smelt_cache smelt_schedule smelt_policy smelt_compiler smelt_engine smelt_store }
+opaque! { smelt_profile } // not opaque in C; only its address is used here
 
 /// One list of fields makes the struct and its row for the comparison with the recorded ABI.
 macro_rules! layout {
@@ -109,10 +110,11 @@ layout! {
         cache: *mut smelt_cache,
         schedule: *const smelt_schedule,
         profile: *const smelt_profile,
+        policy: *const smelt_policy,
         tier: c_uint,
-        floats: c_uint,
+        optimisation: c_uint,
         allows_any_import: bool,
-        clang_path: *const c_char,
+        cc_path: *const c_char,
         wasm2c_path: *const c_char,
         warn: Option<unsafe extern "C" fn(*mut c_void, *const c_char)>,
         warn_context: *mut c_void,
@@ -133,6 +135,7 @@ layout! {
     struct smelt_engine_options {
         store: *mut smelt_store,
         schedule: *const smelt_schedule,
+        policy: *const smelt_policy,
         source: smelt_artefact_source,
         profile: *const smelt_profile,
         handlers: *const c_void,
