@@ -288,9 +288,11 @@ mod tests {
                     is_layout && word.split('.').next() == Some(name)
                 })
                 .collect();
-            assert_eq!(
-                declared, recorded,
-                "src/sys.rs (left) differs from the library (right)"
+            assert!(
+                declared == recorded,
+                "src/sys.rs declares\n  {}\nand the library has\n  {}",
+                declared.join("\n  "),
+                recorded.join("\n  ")
             );
         }
     }
