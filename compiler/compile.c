@@ -5,6 +5,8 @@
  *
  * The key names everything that decides the bytes of the artefact; when it is in the cache no stage
  * runs. */
+#include "compiler/compile.h"
+
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -17,6 +19,7 @@
 #include "compiler/driver/toolchain.h"
 #include "compiler/driver/workdir.h"
 #include "compiler/instrument/check.h"
+#include "compiler/instrument/cost.h"
 #include "compiler/instrument/explain.h"
 #include "compiler/instrument/instrument.h"
 #include "compiler/lower/lower.h"
@@ -35,16 +38,20 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 4u
+#define SM_CODEGEN_VERSION 5u
 
-/* SMELT_OPTIMISE_BY_SIZE: modules with more code, or whose functions cost more (lower.h), are
- * compiled without optimisation as a whole, as single costly functions always are
- * (SM_LOWER_UNOPTIMISED_COST). */
-#define UNOPTIMISED_CODE_BYTES  32768u /* of the code section */
-#define UNOPTIMISED_MODULE_COST 131072u
+/* SMELT_OPTIMISE_BY_SIZE: modules with more code, or whose functions cost more (lower.h), or that
+ * take longer (cost.h), are compiled without optimisation as a whole, as single costly functions
+ * always are (SM_LOWER_UNOPTIMISED_COST). */
+#define UNOPTIMISED_CODE_BYTES   32768u /* of the code section */
+#define UNOPTIMISED_MODULE_COST  131072u
+#define UNOPTIMISED_COMPILE_COST 450000u
 
-#define TOOL_CPU_SECONDS  600u
-#define TOOL_MEMORY_BYTES (UINT64_C(8) << 30)
+/* Backstops, several times what a module that passes the gate can need (scripts/bombs): reaching
+ * one is a failure of this machine, not of the module. */
+#define TOOL_CPU_SECONDS  60u
+#define TOOL_MEMORY_BYTES (UINT64_C(2) << 30)
+#define UNIT_NAME_BYTES   24
 /* What the runtime's services put on top, and the red zone of a leaf. */
 #define EXTRA_STACK_BYTES 16384u
 
@@ -119,7 +126,7 @@ static const char *const linker_flags[] = {
     "--no-dependent-libraries",
 };
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define CC_ARGS_MAX     (COUNT_OF(common_flags) + COUNT_OF(clang_flags) + COUNT_OF(gcc_flags) + 10)
+#define CC_ARGS_MAX     (COUNT_OF(common_flags) + COUNT_OF(clang_flags) + COUNT_OF(gcc_flags) + 11)
 
 static const struct cc_row {
     const char *label;
@@ -372,6 +379,7 @@ struct job {
     struct sm_workdir workdir;
     struct smelt_buf translated; /* by wasm2c */
     struct smelt_buf lowered;
+    uint32_t unit_count; /* translation units of it */
     struct smelt_buf shared_object;
 };
 
@@ -475,6 +483,7 @@ struct frames {
     uint64_t bytes;   /* native stack for the whole logical limit, so far */
     uint64_t largest; /* frame of a function with a weight */
     uint64_t extra;   /* largest frame of one without: entries and imports */
+    uint64_t helpers; /* frames of the functions of smelt_guest.h, added up */
     bool has_other;   /* a function that the lowering pass did not write */
 };
 
@@ -486,9 +495,11 @@ static void visit_frame(void *context, const char *name, uint64_t bytes)
     struct smelt_slice rest = smelt_slice_from_string(name);
     uint32_t index;
     bool is_func = skip_text(&rest, "func_");
-    if ((!is_func && !skip_text(&rest, "entry_") && !skip_text(&rest, "import_")) ||
-        !skip_number(&rest, &index) || rest.size != 0 || index >= frames->module->func_count) {
-        frames->has_other = true;
+    if (!is_func && !skip_text(&rest, "entry_") && !skip_text(&rest, "import_")) {
+        frames->helpers += bytes;
+    } else if (!skip_number(&rest, &index) || rest.size != 0 ||
+               index >= frames->module->func_count) {
+        frames->has_other = true; /* a clone, such as func_7.part.0 */
     } else if (is_func && frames->instrumented->stack[index].weight != 0) {
         uint64_t weight = frames->instrumented->stack[index].weight;
         uint64_t needed = (bytes * SM_STACK_LIMIT + weight - 1) / weight;
@@ -499,27 +510,46 @@ static void visit_frame(void *context, const char *name, uint64_t bytes)
     }
 }
 
-/* On top of what the limit admits: the frame of the function that finds no room any more, since it
- * looks when it is there already; and for each invocation an entry and, on the way out, an import,
- * which is two functions when it is called through the table. */
-static enum smelt_status measure_stack(struct job *job, uint64_t *out)
+static const char *unit_name(uint32_t unit, const char *suffix, char out[UNIT_NAME_BYTES])
+{
+    (void)snprintf(out, UNIT_NAME_BYTES, "unit%u.%s", unit, suffix);
+    return out;
+}
+
+static enum smelt_status measure_unit(struct job *job, uint32_t unit, struct frames *frames)
 {
     bool is_gcc = job->compiler->cc_family == SM_CC_GCC;
+    char name[UNIT_NAME_BYTES];
     struct smelt_buf account = {0};
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(sm_workdir_read(&job->workdir, unit_name(unit, is_gcc ? "su" : "o", name), &account,
+                              job->err));
+    SMELT_TRY(is_gcc ? sm_stack_usage_read(sm_buf_slice(&account), visit_frame, frames, job->err)
+                     : sm_elf_read_frames(sm_buf_slice(&account), visit_frame, frames, job->err));
+cleanup:
+    smelt_buf_deinit(&account);
+    return status;
+}
+
+/* On top of what the limit admits: the frame of the function that finds no room any more, since it
+ * looks when it is there already; for each invocation an entry and, on the way out, an import,
+ * which is two functions when it is called through the table; and what the functions of
+ * smelt_guest.h take, which call nothing but each other. */
+static enum smelt_status measure_stack(struct job *job, uint64_t *out)
+{
     struct frames frames = {.instrumented = &job->instrumented, .module = &job->module};
     enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(
-        sm_workdir_read(&job->workdir, is_gcc ? "module.su" : "module.o", &account, job->err));
-    SMELT_TRY(is_gcc ? sm_stack_usage_read(sm_buf_slice(&account), visit_frame, &frames, job->err)
-                     : sm_elf_read_frames(sm_buf_slice(&account), visit_frame, &frames, job->err));
+    for (uint32_t i = 0; i < job->unit_count; i++) {
+        SMELT_TRY(measure_unit(job, i, &frames));
+    }
     if (frames.has_other) {
         status = sm_error_set(job->err, SMELT_STATUS_TOOL_OUTPUT, WHERE,
                               "the compiled object has functions that its source has not");
         goto cleanup;
     }
-    *out = frames.bytes + frames.largest + SM_NESTING_MAX * 3 * frames.extra + EXTRA_STACK_BYTES;
+    *out = frames.bytes + frames.largest + frames.helpers + SM_NESTING_MAX * 3 * frames.extra +
+           EXTRA_STACK_BYTES;
 cleanup:
-    smelt_buf_deinit(&account);
     return status;
 }
 
@@ -533,7 +563,13 @@ static bool is_costly(const struct sm_wasm_module *module, enum sm_cc_family fam
             return true; /* see UNOPTIMISED in smelt_guest.h */
         }
     }
-    return module->code_size > UNOPTIMISED_CODE_BYTES || sum > UNOPTIMISED_MODULE_COST;
+    return module->code_size > UNOPTIMISED_CODE_BYTES || sum > UNOPTIMISED_MODULE_COST ||
+           sm_cost_of_module(module) > UNOPTIMISED_COMPILE_COST;
+}
+
+bool sm_compile_optimises(const struct sm_wasm_module *module)
+{
+    return !is_costly(module, SM_CC_CLANG);
 }
 
 static const char *optimisation_flag(const struct job *job)
@@ -556,10 +592,13 @@ static void add_flags(const char **argv, size_t *count, const char *const *flags
     }
 }
 
-static enum smelt_status run_cc(struct job *job)
+/* One unit after the other; they do not depend on each other. */
+static enum smelt_status run_cc(struct job *job, uint32_t unit)
 {
     const struct smelt_compiler *compiler = job->compiler;
     const struct cc_row *cc = &cc_rows[compiler->cc_family];
+    char number[32];
+    char object[UNIT_NAME_BYTES];
     /* gcc finds its parts by the name it is run by */
     const char *argv[CC_ARGS_MAX] = {
         compiler->cc_family == SM_CC_GCC ? compiler->tools[SM_TOOL_CC].path : cc->label};
@@ -569,11 +608,15 @@ static enum smelt_status run_cc(struct job *job)
     if (compiler->options.optimisation == SMELT_OPTIMISE_FULL) {
         argv[count++] = "-DSMELT_OPTIMISE_ALL";
     }
+    if (job->unit_count > 1) {
+        (void)snprintf(number, sizeof(number), "-DUNIT=%u", unit);
+        argv[count++] = number;
+    }
     argv[count++] = optimisation_flag(job);
     argv[count++] = "-c";
     argv[count++] = "module.c";
     argv[count++] = "-o";
-    argv[count++] = "module.o";
+    argv[count++] = unit_name(unit, "o", object);
     argv[count] = NULL;
     return run_tool(job, SM_TOOL_CC, cc->label, argv);
 }
@@ -581,15 +624,24 @@ static enum smelt_status run_cc(struct job *job)
 static enum smelt_status run_linker(struct job *job, uint64_t stack_bytes)
 {
     char stack_symbol[64];
-    const char *argv[COUNT_OF(linker_flags) + 8] = {"ld.lld"};
-    size_t count = 1;
+    const char **argv = (const char **)sm_arena_calloc(
+        &job->arena, COUNT_OF(linker_flags) + job->unit_count + 5, sizeof(*argv));
+    char(*objects)[UNIT_NAME_BYTES] =
+        (char(*)[UNIT_NAME_BYTES])sm_arena_calloc(&job->arena, job->unit_count, sizeof(*objects));
+    size_t count = 0;
+    if (argv == NULL || objects == NULL) {
+        return sm_error_no_memory(job->err, WHERE);
+    }
     (void)snprintf(stack_symbol, sizeof(stack_symbol), "--defsym=smelt_stack_bytes=0x%" PRIx64,
                    stack_bytes);
+    argv[count++] = "ld.lld";
     for (size_t i = 0; i < COUNT_OF(linker_flags); i++) {
         argv[count++] = linker_flags[i];
     }
     argv[count++] = stack_symbol;
-    argv[count++] = "module.o";
+    for (uint32_t i = 0; i < job->unit_count; i++) {
+        argv[count++] = unit_name(i, "o", objects[i]);
+    }
     argv[count++] = "-o";
     argv[count++] = "module.so";
     argv[count] = NULL;
@@ -603,7 +655,10 @@ static enum smelt_status stage_cc(struct job *job)
     SMELT_TRY(sm_workdir_write(&job->workdir, "module.c", sm_buf_slice(&job->lowered), job->err));
     SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_abi.h", embedded_abi(), job->err));
     SMELT_TRY(sm_workdir_write(&job->workdir, "smelt_guest.h", embedded_guest(), job->err));
-    SMELT_TRY(run_cc(job));
+    job->unit_count = sm_lower_unit_count(&job->module);
+    for (uint32_t i = 0; i < job->unit_count; i++) {
+        SMELT_TRY(run_cc(job, i));
+    }
     SMELT_TRY(measure_stack(job, &stack_bytes));
     SMELT_TRY(run_linker(job, stack_bytes));
     SMELT_TRY(sm_workdir_read(&job->workdir, "module.so", &job->shared_object, job->err));

@@ -43,6 +43,7 @@
 struct smelt_engine {
     struct smelt_engine_options options; /* with profile and handlers filled in */
     const struct sm_schedule_host *costs;
+    struct sm_exec_pool *pool;
     struct sm_resident resident;
     struct sm_metrics metrics;
     pthread_mutex_t turn; /* held by the transaction that may write */
@@ -131,6 +132,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     }
     SMELT_TRY(check_options(&engine->options, err));
     engine->costs = sm_schedule_hosts(options->schedule, &cost_count);
+    SMELT_TRY(sm_exec_pool_create(NULL, &engine->pool, err));
     SMELT_TRY(sm_resident_init(&engine->resident, RESIDENT_COUNT, err));
     if (options->policy == NULL) {
         SMELT_TRY(smelt_policy_builtin(SMELT_POLICY_DEFAULT, &own_policy, err));
@@ -149,6 +151,7 @@ void smelt_engine_destroy(struct smelt_engine *engine)
 {
     if (engine != NULL) {
         sm_resident_deinit(&engine->resident);
+        sm_exec_pool_destroy(engine->pool);
         (void)pthread_mutex_destroy(&engine->turn);
         sm_free(engine);
     }
@@ -168,7 +171,7 @@ static enum smelt_status load_artefact(struct smelt_engine *engine, const struct
     if (status != SMELT_STATUS_OK) {
         return status;
     }
-    status = sm_contract_load(fd, &key, hash, engine->options.profile, out, err);
+    status = sm_contract_load(engine->pool, fd, &key, hash, engine->options.profile, out, err);
     (void)close(fd);
     if (status == SMELT_STATUS_OK) {
         sm_resident_keep(&engine->resident, *out);

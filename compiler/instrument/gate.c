@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "compiler/instrument/cost.h"
 #include "hostabi/profile.h"
 
 uint32_t sm_gate_memory_pages_max(const struct sm_policy *policy,
@@ -271,6 +272,8 @@ static enum smelt_status check_body(const struct gate *gate, uint32_t func_index
         {"nested blocks of a function", func->max_nesting, policy->nesting},
         {"basic blocks of a function", blocks, policy->blocks},
         {"br_table labels of a function", labels, policy->br_table_labels},
+        {"cost of compiling a function", sm_cost_of_function(gate->module, func_index),
+         policy->function_cost},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].count > rows[i].limit) {
@@ -296,6 +299,15 @@ static enum smelt_status check_bodies(const struct gate *gate)
                             nested_bytes, gate->policy->nested_bytes);
     }
     return status;
+}
+
+static enum smelt_status check_cost(const struct gate *gate)
+{
+    uint64_t cost = sm_cost_of_module(gate->module);
+    return cost <= gate->policy->compile_cost
+               ? SMELT_STATUS_OK
+               : over_limit(gate, "module", -1, -1, "cost of compiling the module", cost,
+                            gate->policy->compile_cost);
 }
 
 /* ---- floats ---------------------------------------------------------------------------------- */
@@ -508,8 +520,8 @@ enum smelt_status sm_gate_check(const struct sm_wasm_module *module, const struc
                                 const struct smelt_profile *profile, struct smelt_error *err)
 {
     static enum smelt_status (*const rules[])(const struct gate *) = {
-        check_module_limits, check_start,  check_imports, check_exports,     check_profile_exports,
-        check_features,      check_floats, check_bodies,  check_return_page,
+        check_module_limits, check_start,  check_imports, check_exports, check_profile_exports,
+        check_features,      check_floats, check_bodies,  check_cost,    check_return_page,
     };
     const struct gate gate = {module, policy, profile, err};
     enum smelt_status status = SMELT_STATUS_OK;

@@ -1300,6 +1300,25 @@ static enum smelt_status lower_function(struct lowering *low)
                : unexpected(low, "missing end of the function");
 }
 
+/* Functions [first, end). */
+static enum smelt_status lower_unit(struct lowering *low, uint32_t unit, uint32_t first,
+                                    uint32_t end)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (low->writer->is_split) {
+        sm_lower_put(low->writer, "\n#if IN_UNIT(%u)\n", unit);
+        status = sm_lower_declare(low->writer, low->module, first, end, low->err);
+    }
+    for (uint32_t i = first; status == SMELT_STATUS_OK && i < end; i++) {
+        low->func_index = i;
+        status = lower_function(low);
+    }
+    if (low->writer->is_split) {
+        sm_lower_put(low->writer, "\n#endif\n");
+    }
+    return status;
+}
+
 enum smelt_status sm_lower_bodies(const struct sm_lower_input *input,
                                   struct sm_lower_writer *writer, struct smelt_error *err)
 {
@@ -1312,10 +1331,13 @@ enum smelt_status sm_lower_bodies(const struct sm_lower_input *input,
                            .at = text,
                            .end = text + input->wasm2c.size};
     enum smelt_status status = SMELT_STATUS_OK;
-    for (uint32_t i = input->module->imported_func_count;
-         status == SMELT_STATUS_OK && i < input->module->func_count; i++) {
-        low.func_index = i;
-        status = lower_function(&low);
+    uint32_t first = input->module->imported_func_count;
+    for (uint32_t unit = 1; status == SMELT_STATUS_OK && first < input->module->func_count;
+         unit++) {
+        uint32_t end =
+            writer->is_split ? sm_lower_unit_end(input->module, first) : input->module->func_count;
+        status = lower_unit(&low, unit, first, end);
+        first = end;
     }
     sm_free(low.tokens);
     return status;

@@ -1,11 +1,13 @@
-/* One translation unit, top to bottom: types, module state, prototypes, imports, segments, bodies
+/* One text, top to bottom: types, module state, prototypes, imports, segments, bodies
  * (body.c), entries, descriptor. Nothing of it depends on anything but the module and the key. */
 #include "compiler/lower/lower.h"
 
 #include "hostabi/guest/smelt_abi.h"
 
+#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "compiler/instrument/cost.h"
 #include "compiler/instrument/stack.h"
 #include "compiler/lower/writer.h"
 
@@ -75,7 +77,7 @@ static bool is_wide(enum smelt_valtype type)
     return type == SMELT_VALTYPE_I64 || type == SMELT_VALTYPE_F64;
 }
 
-static void put_state(const struct unit *unit)
+static void put_module(const struct unit *unit)
 {
     const struct sm_wasm_module *module = unit->module;
     sm_lower_put(unit->writer, "\nstruct state {\n");
@@ -85,9 +87,14 @@ static void put_state(const struct unit *unit)
     }
     sm_lower_put(unit->writer,
                  "    u8 data_dropped[%u];\n    u8 elem_dropped[%u];\n};\n\n"
-                 "struct module {\n    struct sm_instance base;\n    struct state state;\n};\n\n"
-                 "static const struct state initial_state = {\n",
+                 "struct module {\n    struct sm_instance base;\n    struct state state;\n};\n",
                  module->data_count + 1, module->elem_count + 1);
+}
+
+static void put_state(const struct unit *unit)
+{
+    const struct sm_wasm_module *module = unit->module;
+    sm_lower_put(unit->writer, "\nstatic const struct state initial_state = {\n");
     for (uint32_t i = 0; i < module->global_count; i++) {
         sm_lower_put(unit->writer, "    .g%u = 0x%jxu,\n", i,
                      (uintmax_t)module->globals[i].init.bits);
@@ -135,13 +142,9 @@ static void put_import(const struct unit *unit, uint32_t index)
 {
     const struct sm_wasm_type *type = sm_wasm_func_type(unit->module, index);
     struct sm_lower_writer *writer = unit->writer;
-    sm_lower_put(writer, "\nstatic ");
-    sm_lower_put_result_type(writer, type);
-    sm_lower_put(writer, " import_%u(struct module *m, u32 at", index);
-    for (uint32_t i = 0; i < type->param_count; i++) {
-        sm_lower_put(writer, ", %s p%u", sm_lower_type(type->params[i]), i);
-    }
-    sm_lower_put(writer, ")\n{\n    u64 slots[%u];\n", slot_count(type));
+    sm_lower_put(writer, "\n");
+    sm_lower_put_import_prototype(writer, unit->module, index);
+    sm_lower_put(writer, "\n{\n    u64 slots[%u];\n", slot_count(type));
     for (uint32_t i = 0; i < type->param_count; i++) {
         char name[16];
         (void)snprintf(name, sizeof(name), "p%u", i);
@@ -180,11 +183,13 @@ static void put_data(const struct unit *unit, uint32_t index)
 {
     enum { BYTES_PER_LINE = 64 };
     struct smelt_slice bytes = unit->module->datas[index].bytes;
+    sm_lower_put(unit->writer, "\n");
+    sm_lower_put_linkage(unit->writer);
     if (bytes.size == 0) {
-        sm_lower_put(unit->writer, "\nstatic const u8 data_%u[1];\n", index);
+        sm_lower_put(unit->writer, "const u8 data_%u[1] = {0};\n", index);
         return;
     }
-    sm_lower_put(unit->writer, "\nstatic const u8 data_%u[%zu] =", index, bytes.size);
+    sm_lower_put(unit->writer, "const u8 data_%u[%zu] =", index, bytes.size);
     for (size_t at = 0; at < bytes.size; at += BYTES_PER_LINE) {
         size_t left = bytes.size - at;
         sm_lower_put(unit->writer, "\n    \"");
@@ -203,7 +208,9 @@ static uint32_t item_count(const struct sm_wasm_elem *elem)
 static void put_elem(const struct unit *unit, uint32_t index)
 {
     const struct sm_wasm_elem *elem = &unit->module->elems[index];
-    sm_lower_put(unit->writer, "\nstatic const struct sm_funcref elem_%u[%u] = {\n", index,
+    sm_lower_put(unit->writer, "\n");
+    sm_lower_put_linkage(unit->writer);
+    sm_lower_put(unit->writer, "const struct sm_funcref elem_%u[%u] = {\n", index,
                  item_count(elem) + 1);
     for (uint32_t i = 0; i < item_count(elem); i++) {
         const struct sm_wasm_const *item = &elem->items[i];
@@ -445,6 +452,113 @@ uint64_t sm_lower_cost(const struct sm_wasm_module *module, uint32_t func_index)
     return cost;
 }
 
+/* ---- units ----------------------------------------------------------------------------------- */
+
+uint32_t sm_lower_unit_end(const struct sm_wasm_module *module, uint32_t first)
+{
+    uint64_t cost = 0;
+    uint32_t end = first;
+    while (end < module->func_count) {
+        cost += sm_cost_of_function(module, end);
+        if (end > first && cost > SM_LOWER_UNIT_COST) {
+            break;
+        }
+        end++;
+    }
+    return end;
+}
+
+uint32_t sm_lower_unit_count(const struct sm_wasm_module *module)
+{
+    uint32_t count = 1;
+    if (sm_cost_of_module(module) > SM_LOWER_UNIT_COST) {
+        for (uint32_t i = module->imported_func_count; i < module->func_count;
+             i = sm_lower_unit_end(module, i)) {
+            count++;
+        }
+    }
+    return count;
+}
+
+/* What is declared already. */
+struct declared {
+    bool *funcs;
+    bool *datas;
+    bool *elems;
+};
+
+static bool is_new(bool *declared)
+{
+    bool was = *declared;
+    *declared = true;
+    return !was;
+}
+
+static void declare_func(struct sm_lower_writer *writer, const struct sm_wasm_module *module,
+                         uint32_t index, struct declared *declared)
+{
+    if (is_new(&declared->funcs[index])) {
+        if (module->funcs[index].is_imported) {
+            sm_lower_put_import_prototype(writer, module, index);
+        } else {
+            sm_lower_put_prototype(writer, module, index);
+        }
+        sm_lower_put(writer, ";\n");
+    }
+}
+
+static void declare_body(struct sm_lower_writer *writer, const struct sm_wasm_module *module,
+                         uint32_t func_index, struct declared *declared)
+{
+    struct sm_wasm_cursor cursor = sm_wasm_cursor_of(module, func_index);
+    struct sm_wasm_instr instr;
+    /* the code is valid, so each instruction can be read */
+    while (cursor.at != cursor.end &&
+           sm_wasm_read_instr(&cursor, &instr, NULL) == SMELT_STATUS_OK) {
+        if (instr.op == SM_OP_CALL) {
+            declare_func(writer, module, instr.index, declared);
+        } else if (instr.op == SM_OP_MEMORY_INIT && is_new(&declared->datas[instr.index])) {
+            sm_lower_put(writer, "extern const u8 data_%u[];\n", instr.index);
+        } else if (instr.op == SM_OP_TABLE_INIT && is_new(&declared->elems[instr.index])) {
+            sm_lower_put(writer, "extern const struct sm_funcref elem_%u[];\n", instr.index);
+        }
+    }
+}
+
+enum smelt_status sm_lower_declare(struct sm_lower_writer *writer,
+                                   const struct sm_wasm_module *module, uint32_t first,
+                                   uint32_t end, struct smelt_error *err)
+{
+    size_t count = (size_t)module->func_count + module->data_count + module->elem_count;
+    bool *flags = (bool *)sm_calloc(count, sizeof(*flags));
+    if (flags == NULL) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    struct declared declared = {.funcs = flags,
+                                .datas = flags + module->func_count,
+                                .elems = flags + module->func_count + module->data_count};
+    for (uint32_t i = first; i < end; i++) {
+        declare_func(writer, module, i, &declared);
+        declare_body(writer, module, i, &declared);
+    }
+    sm_free(flags);
+    return SMELT_STATUS_OK;
+}
+
+static void open_first_unit(const struct unit *unit)
+{
+    if (unit->writer->is_split) {
+        sm_lower_put(unit->writer, "\n#if IN_UNIT(0)\n");
+    }
+}
+
+static void close_unit(const struct unit *unit)
+{
+    if (unit->writer->is_split) {
+        sm_lower_put(unit->writer, "\n#endif\n");
+    }
+}
+
 enum smelt_status sm_lower(const struct sm_lower_input *input, struct smelt_buf *out,
                            struct smelt_error *err)
 {
@@ -453,8 +567,11 @@ enum smelt_status sm_lower(const struct sm_lower_input *input, struct smelt_buf 
     const struct unit unit = {input, input->module, &writer};
     const struct sm_wasm_module *module = input->module;
     enum smelt_status status = SMELT_STATUS_OK;
+    writer.is_split = sm_lower_unit_count(module) > 1;
     put_opening(&unit);
     put_types(&unit);
+    put_module(&unit);
+    open_first_unit(&unit);
     put_state(&unit);
     put_prototypes(&unit);
     for (uint32_t i = 0; i < module->imported_func_count; i++) {
@@ -466,11 +583,14 @@ enum smelt_status sm_lower(const struct sm_lower_input *input, struct smelt_buf 
     for (uint32_t i = 0; i < module->elem_count; i++) {
         put_elem(&unit, i);
     }
+    close_unit(&unit);
     SMELT_TRY(sm_lower_bodies(input, &writer, err));
+    open_first_unit(&unit);
     put_segment_tables(&unit);
     put_import_table(&unit);
     put_function_table(&unit);
     put_descriptor(&unit, put_export_table(&unit));
+    close_unit(&unit);
     if (writer.is_short_of_memory) {
         status = sm_error_no_memory(err, WHERE);
         goto cleanup;

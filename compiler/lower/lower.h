@@ -34,7 +34,14 @@ struct sm_lower_input {
 #define SM_LOWER_VALUE_COST 2u
 uint64_t sm_lower_cost(const struct sm_wasm_module *module, uint32_t func_index);
 
-/* Replaces the content of `out` with one C translation unit. */
+/* A module that costs more (cost.h) is compiled in units, so that what clang takes in memory does
+ * not grow with the module: unit 0 has everything but the bodies, each other one has as many
+ * functions, in their order, as cost this much together; one function may cost more. */
+#define SM_LOWER_UNIT_COST 1000000u
+uint32_t sm_lower_unit_count(const struct sm_wasm_module *module);
+
+/* Replaces the content of `out` with one C text. It is one translation unit, and with UNIT defined
+ * as 0, 1 … one of sm_lower_unit_count(). */
 enum smelt_status sm_lower(const struct sm_lower_input *input, struct smelt_buf *out,
                            struct smelt_error *err);
 

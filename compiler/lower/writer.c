@@ -35,8 +35,12 @@ static bool is_harmless(uint8_t c)
 void sm_lower_put_escaped(struct sm_lower_writer *writer, struct smelt_slice bytes)
 {
     for (size_t i = 0; i < bytes.size; i++) {
+        uint8_t byte = bytes.data[i];
         /* three octal digits end the escape, whatever follows */
-        sm_lower_put(writer, is_harmless(bytes.data[i]) ? "%c" : "\\%03o", bytes.data[i]);
+        const uint8_t octal[4] = {'\\', (uint8_t)('0' + byte / 64), (uint8_t)('0' + byte / 8 % 8),
+                                  (uint8_t)('0' + byte % 8)};
+        sm_lower_put_slice(writer,
+                           is_harmless(byte) ? sm_slice(&byte, 1) : sm_slice(octal, sizeof(octal)));
     }
 }
 
@@ -77,16 +81,39 @@ void sm_lower_put_result_type(struct sm_lower_writer *writer, const struct sm_wa
     }
 }
 
+void sm_lower_put_linkage(struct sm_lower_writer *writer)
+{
+    sm_lower_put(writer, writer->is_split ? "SHARED " : "static ");
+}
+
+static void put_params(struct sm_lower_writer *writer, const struct sm_wasm_type *type)
+{
+    for (uint32_t i = 0; i < type->param_count; i++) {
+        sm_lower_put(writer, ", %s p%u", sm_lower_type(type->params[i]), i);
+    }
+    sm_lower_put(writer, ")");
+}
+
 void sm_lower_put_prototype(struct sm_lower_writer *writer, const struct sm_wasm_module *module,
                             uint32_t func_index)
 {
     const struct sm_wasm_type *type = sm_wasm_func_type(module, func_index);
     bool is_large = sm_lower_cost(module, func_index) > SM_LOWER_UNOPTIMISED_COST;
-    sm_lower_put(writer, is_large ? "static UNOPTIMISED " : "static ");
+    sm_lower_put_linkage(writer);
+    if (is_large) {
+        sm_lower_put(writer, "UNOPTIMISED ");
+    }
     sm_lower_put_result_type(writer, type);
     sm_lower_put(writer, " func_%u(struct module *m", func_index);
-    for (uint32_t i = 0; i < type->param_count; i++) {
-        sm_lower_put(writer, ", %s p%u", sm_lower_type(type->params[i]), i);
-    }
-    sm_lower_put(writer, ")");
+    put_params(writer, type);
+}
+
+void sm_lower_put_import_prototype(struct sm_lower_writer *writer,
+                                   const struct sm_wasm_module *module, uint32_t func_index)
+{
+    const struct sm_wasm_type *type = sm_wasm_func_type(module, func_index);
+    sm_lower_put_linkage(writer);
+    sm_lower_put_result_type(writer, type);
+    sm_lower_put(writer, " import_%u(struct module *m, u32 at", func_index);
+    put_params(writer, type);
 }

@@ -27,9 +27,26 @@ typedef int64_t s64;
 typedef float f32;
 typedef double f64;
 
-#define LIKELY(x)   __builtin_expect(!!(x), 1)
+/* Without optimisation nothing reads a hint, and a call is smaller than a copy of what it calls: a
+ * large module has thousands of them. For the same reason nothing below has a scope or a loop of
+ * its own that can do without. */
+#ifdef __OPTIMIZE__
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define INLINE      static inline __attribute__((always_inline, unused))
+#else
+#define UNLIKELY(x) (x)
+#define INLINE      static __attribute__((unused))
+#endif
+
+/* A large module is compiled in parts: the same text with UNIT = 0, 1 … Without UNIT it is one. */
+#ifdef UNIT
+#define IN_UNIT(n) (UNIT == (n))
+#define SHARED
+#pragma GCC visibility push(hidden)
+#else
+#define IN_UNIT(n) 1
+#define SHARED     static
+#endif
 
 /* Numbers of enum smelt_trap. */
 #define UNREACHABLE_EXECUTED        1u
@@ -43,11 +60,23 @@ typedef double f64;
 #define INDIRECT_CALL_TYPE_MISMATCH 9u
 #define STACK_OVERFLOW              10u
 
-#define TRAP(code, at)  (m->base.services->trap(&m->base, (code), fuel, (at)))
+struct module; /* begins with its struct sm_instance */
+
+/* One copy of the call through the services: one at each of the thousands of sites would be half of
+ * a large module's code. Being cold and not returning, it makes every branch to it an unlikely one.
+ */
+__attribute__((noreturn, noinline, cold, unused)) static void trap(struct module *m, s64 fuel,
+                                                                   u32 code, u32 at)
+{
+    struct sm_instance *instance = (struct sm_instance *)m;
+    instance->services->trap(instance, code, fuel, at);
+}
+
+#define TRAP(code, at)  trap(m, fuel, code, at)
 #define UNREACHABLE(at) TRAP(UNREACHABLE_EXECUTED, at)
 
 /* Evaluated before the access it guards; both may be repeated without a temporary. */
-#define TRAP_IF(condition, code, at) (UNLIKELY(condition) ? TRAP(code, at) : (void)0)
+#define TRAP_IF(condition, code, at) ((condition) ? trap(m, fuel, code, at) : (void)0)
 
 /* ---- fuel, stack, calls ---------------------------------------------------------------------- */
 
@@ -68,26 +97,15 @@ typedef double f64;
 #define FUEL_CHECKED(n) ((void)0)
 #define FUEL_DYNAMIC(n) ((void)(n))
 #else
-#define FUEL(n) (fuel -= (s64)(n))
-#define FUEL_CHECKED(n)                                                                            \
-    do {                                                                                           \
-        fuel -= (s64)(n);                                                                          \
-        if (UNLIKELY(fuel < 0)) {                                                                  \
-            TRAP(SM_TRAP_OUT_OF_FUEL, 0);                                                          \
-        }                                                                                          \
-    } while (0)
+#define FUEL(n)         (fuel -= (s64)(n))
+#define FUEL_CHECKED(n) (fuel -= (s64)(n), TRAP_IF(fuel < 0, SM_TRAP_OUT_OF_FUEL, 0))
 #define FUEL_DYNAMIC(n) FUEL_CHECKED(n)
 #endif
 
 /* Functions on a cycle of the call graph, or reachable through the table, count their stack weight.
  */
-#define STACK_ENTER(weight, at)                                                                    \
-    do {                                                                                           \
-        if (UNLIKELY((m->base.stack -= (weight)) < 0)) {                                           \
-            TRAP(STACK_OVERFLOW, at);                                                              \
-        }                                                                                          \
-    } while (0)
-#define STACK_LEAVE(weight) (m->base.stack += (weight))
+#define STACK_ENTER(weight, at) TRAP_IF((m->base.stack -= (weight)) < 0, STACK_OVERFLOW, at)
+#define STACK_LEAVE(weight)     (m->base.stack += (weight))
 
 #define CALL_BEGIN (m->base.fuel = fuel)
 #define CALL_END   (fuel = m->base.fuel, mem_size = m->base.memory_size)
@@ -110,9 +128,7 @@ typedef double f64;
 /* ---- linear memory --------------------------------------------------------------------------- */
 
 #define CHECK_RANGE(offset, size, at)                                                              \
-    do {                                                                                           \
-        TRAP_IF((offset) + (u64)(size) > mem_size, MEMORY_OUT_OF_BOUNDS, at);                      \
-    } while (0)
+    TRAP_IF((offset) + (u64)(size) > mem_size, MEMORY_OUT_OF_BOUNDS, at)
 
 /* The address is i32 + offset in 64 bits: below 2^33, so adding the size cannot wrap. The check
  * comes before the access and stays also when the loaded value is unused. Accesses may be unaligned
@@ -129,10 +145,10 @@ DEFINE_ACCESS(f32);
 DEFINE_ACCESS(f64);
 
 #define LOAD(type, result, extended, address, at)                                                  \
-    (ea = (address), TRAP_IF(ea + sizeof(type) > mem_size, MEMORY_OUT_OF_BOUNDS, at),              \
+    (ea = (address), ea + sizeof(type) > mem_size ? TRAP(MEMORY_OUT_OF_BOUNDS, at) : (void)0,      \
      (result)(extended) * (const type##_at *)(mem + ea))
 #define STORE(type, address, value, at)                                                            \
-    (ea = (address), TRAP_IF(ea + sizeof(type) > mem_size, MEMORY_OUT_OF_BOUNDS, at),              \
+    (ea = (address), ea + sizeof(type) > mem_size ? TRAP(MEMORY_OUT_OF_BOUNDS, at) : (void)0,      \
      (void)(*(type##_at *)(mem + ea) = (type)(value)))
 
 #define i32_load(address, at)           LOAD(u32, u32, u32, address, at)
@@ -165,40 +181,27 @@ DEFINE_ACCESS(f64);
     (result = m->base.services->memory_grow(&m->base, pages), mem_size = m->base.memory_size)
 
 #define MEMORY_FILL(to, value, size, at)                                                           \
-    do {                                                                                           \
-        CHECK_RANGE(to, size, at);                                                                 \
-        m->base.services->memory_set(mem + (to), (int)(u8)(value), size);                          \
-    } while (0)
+    (CHECK_RANGE(to, size, at), m->base.services->memory_set(mem + (to), (int)(u8)(value), size))
 #define MEMORY_COPY(to, from, size, at)                                                            \
-    do {                                                                                           \
-        CHECK_RANGE(to, size, at);                                                                 \
-        CHECK_RANGE(from, size, at);                                                               \
-        m->base.services->memory_move(mem + (to), mem + (from), size);                             \
-    } while (0)
+    (CHECK_RANGE(to, size, at), CHECK_RANGE(from, size, at),                                       \
+     m->base.services->memory_move(mem + (to), mem + (from), size))
 #define MEMORY_INIT(bytes, available, to, from, size, at)                                          \
-    do {                                                                                           \
-        TRAP_IF((u64)(from) + (size) > (available), MEMORY_OUT_OF_BOUNDS, at);                     \
-        CHECK_RANGE(to, size, at);                                                                 \
-        m->base.services->memory_move(mem + (to), (bytes) + (from), size);                         \
-    } while (0)
+    (TRAP_IF((u64)(from) + (size) > (available), MEMORY_OUT_OF_BOUNDS, at),                        \
+     CHECK_RANGE(to, size, at), m->base.services->memory_move(mem + (to), (bytes) + (from), size))
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
 #define TABLE_INIT(items, available, to, from, count, at)                                          \
-    do {                                                                                           \
-        TRAP_IF((u64)(from) + (count) > (available) || (u64)(to) + (count) > m->base.table_size,   \
-                TABLE_OUT_OF_BOUNDS, at);                                                          \
-        m->base.services->memory_move(m->base.table + (to), (items) + (from),                      \
-                                      (u64)(count) * sizeof(struct sm_funcref));                   \
-    } while (0)
+    (TRAP_IF((u64)(from) + (count) > (available) || (u64)(to) + (count) > m->base.table_size,      \
+             TABLE_OUT_OF_BOUNDS, at),                                                             \
+     m->base.services->memory_move(m->base.table + (to), (items) + (from),                         \
+                                   (u64)(count) * sizeof(struct sm_funcref)))
 #define TABLE_COPY(to, from, count, at)                                                            \
-    do {                                                                                           \
-        TRAP_IF((u64)(from) + (count) > m->base.table_size ||                                      \
-                    (u64)(to) + (count) > m->base.table_size,                                      \
-                TABLE_OUT_OF_BOUNDS, at);                                                          \
-        m->base.services->memory_move(m->base.table + (to), m->base.table + (from),                \
-                                      (u64)(count) * sizeof(struct sm_funcref));                   \
-    } while (0)
+    (TRAP_IF((u64)(from) + (count) > m->base.table_size ||                                         \
+                 (u64)(to) + (count) > m->base.table_size,                                         \
+             TABLE_OUT_OF_BOUNDS, at),                                                             \
+     m->base.services->memory_move(m->base.table + (to), m->base.table + (from),                   \
+                                   (u64)(count) * sizeof(struct sm_funcref)))
 
 /* ---- integers -------------------------------------------------------------------------------- */
 

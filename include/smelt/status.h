@@ -56,6 +56,7 @@ extern "C" {
     XX(409, NO_SPACE, "no_space")                                                                  \
     XX(410, READ_ONLY, "read_only")                                                                \
     XX(411, NOT_FOUND, "not_found")                                                                \
+    XX(413, INSTANCE_LIMIT, "instance_limit")                                                      \
     XX(901, INTERNAL, "internal")                                                                  \
     XX(902, TRANSLATION_UNPROVEN, "translation_unproven")
 

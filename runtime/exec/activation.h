@@ -1,13 +1,15 @@
-/* What instance.c makes and invoke.c runs. An activation is one heap block:
+/* What the pool makes, instance.c fills and invoke.c runs. An activation is one heap block:
  *
  *     struct sm_activation | instance (descriptor.instance_size) | table (descriptor.table_size)
  *
- * each part aligned for any object, and two mappings: linear memory and the guest stack. */
+ * each part aligned for any object, and a slot of address space for its linear memory. While it
+ * runs it has a guest stack. */
 #ifndef SM_EXEC_ACTIVATION_H
 #define SM_EXEC_ACTIVATION_H
 
 #include "runtime/exec/exec.h"
 #include "runtime/exec/memory.h"
+#include "runtime/exec/slots.h"
 #include "runtime/exec/stack.h"
 
 /* An sm_exec_invoke that has not ended; lives in its stack frame. Together they are the chain of
@@ -18,14 +20,27 @@ struct sm_invocation {
     struct sm_exec_result *result;
 };
 
+/* A ring: the list itself is one too. */
+struct sm_ring {
+    struct sm_ring *next;
+    struct sm_ring *previous;
+};
+
 struct sm_activation {
-    struct sm_exec_module *module; /* one reference */
+    struct sm_exec_module *module; /* one reference; idle: none */
     struct sm_instance *instance;
     struct sm_exec_host host;
     struct sm_memory memory;
-    struct sm_stack stack;
+    struct sm_stack stack;           /* while an invocation is open */
     struct sm_invocation *innermost; /* NULL: no guest code is running */
     uint32_t nesting;                /* length of that chain */
+
+    /* the pool's */
+    struct sm_home *home;
+    struct sm_slot *slot;   /* NULL: the module has no memory */
+    struct sm_ring in_home; /* idle: among those of the module, by last use */
+    struct sm_ring in_pool; /* idle: among all, by last use */
+    uint64_t idle_bytes;    /* idle: what it keeps of the machine's memory */
 };
 
 extern const struct sm_services sm_exec_services;

@@ -8,9 +8,7 @@
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/status.h"
-#include "runtime/exec/exec.h"
-#include "runtime/exec/memory.h"
-#include "runtime/exec/stack.h"
+#include "runtime/exec/pool.h"
 
 #include <smelt/host.h>
 
@@ -46,6 +44,7 @@ struct sm_exec_module {
     const struct sm_export **by_name; /* exports in the order of their names */
     struct segment segments[SEGMENTS_MAX];
     size_t segment_count;
+    struct sm_home *home; /* owned */
 };
 
 /* ---- loading ------------------------------------------------------------------------------ */
@@ -427,7 +426,8 @@ static enum smelt_status index_exports(struct sm_exec_module *module, struct sme
 
 /* ---- modules ------------------------------------------------------------------------------ */
 
-enum smelt_status sm_exec_load(int fd, const struct smelt_hash *artefact_key,
+enum smelt_status sm_exec_load(struct sm_exec_pool *pool, int fd,
+                               const struct smelt_hash *artefact_key,
                                const struct smelt_hash *module_hash, struct sm_exec_module **out,
                                struct smelt_error *err)
 {
@@ -448,6 +448,7 @@ enum smelt_status sm_exec_load(int fd, const struct smelt_hash *artefact_key,
     SMELT_TRY(check_exports(module, err));
     SMELT_TRY(check_functions(module, err));
     SMELT_TRY(index_exports(module, err));
+    SMELT_TRY(sm_home_create(pool, module->descriptor, &module->home, err));
     *out = module;
     module = NULL;
 cleanup:
@@ -467,6 +468,7 @@ void sm_exec_release(struct sm_exec_module *module)
         atomic_fetch_sub_explicit(&module->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
+    sm_home_destroy(module->home);
     sm_free(module->by_name);
     if (module->handle != NULL) {
         (void)dlclose(module->handle);
@@ -477,6 +479,11 @@ void sm_exec_release(struct sm_exec_module *module)
 const struct sm_descriptor *sm_exec_descriptor(const struct sm_exec_module *module)
 {
     return module->descriptor;
+}
+
+struct sm_home *sm_exec_home(const struct sm_exec_module *module)
+{
+    return module->home;
 }
 
 const struct sm_export *sm_exec_find_export(const struct sm_exec_module *module,

@@ -1,15 +1,16 @@
 /* Native code: load an artefact, make an instance of it, run its functions, and get out of them
  * again.
  *
- *     sm_exec_load      verified file -> dlopen -> descriptor check       module (counted)
- *     sm_exec_create    linear memory, table, globals, guest stack        activation
- *     sm_exec_start     active segments; may trap
- *     sm_exec_invoke    one exported function, on the guest stack
- *     sm_exec_destroy
+ *     sm_exec_pool_create    memories and stacks for many instances        pool
+ *     sm_exec_load           verified file -> dlopen -> descriptor check   module (counted)
+ *     sm_exec_create         linear memory, table, globals                 activation
+ *     sm_exec_start          what applying the active segments answered; may have trapped
+ *     sm_exec_invoke         one exported function, on a guest stack
+ *     sm_exec_destroy        reset, and back to the pool
  *
  * An activation is one frame of a transaction: an instance, its fuel, its stack. It belongs to one
- * thread at a time. Host functions are reached through one callback, so exec knows neither profiles
- * nor state:
+ * thread at a time; pools and modules are shared by threads. Host functions are reached through one
+ * callback, so exec knows neither profiles nor state:
  *
  *     guest code -- services.host_call --> exec -- host.call --> (runtime)
  *                                           |                        |
@@ -29,16 +30,65 @@
 #include <smelt/status.h>
 #include <smelt/trap.h>
 
+/* 1 when this build carries the thread sanitizer, which takes most of the address space. */
+#if defined(__SANITIZE_THREAD__)
+#define SM_HAS_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SM_HAS_TSAN 1
+#endif
+#endif
+#ifndef SM_HAS_TSAN
+#define SM_HAS_TSAN 0
+#endif
+
+/* ---- pools -------------------------------------------------------------------------------- */
+
+struct sm_exec_pool;
+
+/* Activations at a time. Each has 8 GiB of address space, of which x86-64 has 16384 times that, and
+ * a handful of mappings, of which Linux gives a process 65530. The thread sanitizer leaves much
+ * less address space. */
+#define SM_EXEC_INSTANCES_MAX (SM_HAS_TSAN ? 64u : 12288u)
+/* What activations that nobody uses keep of the machine's memory. */
+#define SM_EXEC_IDLE_BYTES (UINT64_C(256) << 20)
+
+/* How destroyed activations find the pages they wrote. The result is the same. */
+enum sm_exec_reset {
+    SM_EXEC_RESET_AUTO = 0, /* the first of the following that this machine has */
+    SM_EXEC_RESET_SCAN,     /* ioctl PAGEMAP_SCAN (Linux 6.7) */
+    SM_EXEC_RESET_PAGEMAP,  /* reading /proc/self/pagemap */
+    SM_EXEC_RESET_DISCARD   /* not at all: every page is dropped */
+};
+
+/* Zero-initialise; zeroes are the defaults. */
+struct sm_exec_pool_options {
+    uint32_t instances_max;
+    uint64_t idle_bytes;
+    enum sm_exec_reset reset; /* or DISCARD, where the machine does not have it */
+    bool copies_images;       /* initial data is copied, never mapped from a file */
+};
+
+/* `options` may be NULL. NO_MEMORY. */
+enum smelt_status sm_exec_pool_create(const struct sm_exec_pool_options *options,
+                                      struct sm_exec_pool **out, struct smelt_error *err);
+/* NULL is fine. After the last of its modules is gone. */
+void sm_exec_pool_destroy(struct sm_exec_pool *pool);
+/* Which way it took; never AUTO. */
+enum sm_exec_reset sm_exec_pool_reset(const struct sm_exec_pool *pool);
+
 /* ---- modules ------------------------------------------------------------------------------ */
 
 struct sm_exec_module;
 
-/* Maps the shared object behind `fd` (borrowed; through /proc) with RTLD_NOW | RTLD_LOCAL and
- * checks its descriptor: ABI version, size, artefact key, module hash, and that every count, offset
- * and pointer is sane. ARTEFACT_MISMATCH names the field, ARTEFACT_CORRUPT is what the dynamic
- * linker refuses. The result has one reference. Debuggers find the code's unwind tables and symbols
- * only while `fd` stays open. */
-enum smelt_status sm_exec_load(int fd, const struct smelt_hash *artefact_key,
+/* Maps the shared object behind `fd` (borrowed; through /proc) with RTLD_NOW | RTLD_LOCAL, makes
+ * its initial image in `pool`, where its activations will live, and checks its descriptor: ABI
+ * version, size, artefact key, module hash, and that every count, offset and pointer is sane.
+ * ARTEFACT_MISMATCH names the field, ARTEFACT_CORRUPT is what the dynamic linker refuses. The
+ * result has one reference. Debuggers find the code's unwind tables and symbols only while `fd`
+ * stays open. */
+enum smelt_status sm_exec_load(struct sm_exec_pool *pool, int fd,
+                               const struct smelt_hash *artefact_key,
                                const struct smelt_hash *module_hash, struct sm_exec_module **out,
                                struct smelt_error *err);
 void sm_exec_acquire(struct sm_exec_module *module);
@@ -79,23 +129,24 @@ struct sm_exec_result {
     enum smelt_trap trap;
     bool has_offset;
     uint32_t offset; /* of the trapping instruction, or of the host call that stopped */
-    /* FAILED: NO_MEMORY when the machine refused a memory.grow that the limits allow, INTERNAL when
-     * generated code asked for what its compiler never emits. OK otherwise. */
+    /* FAILED: NO_MEMORY when the machine refused a guest stack, or a memory.grow that the limits
+     * allow, INTERNAL when generated code asked for what its compiler never emits. OK otherwise. */
     enum smelt_status status;
 };
 
-/* Memory and stack are fresh and zeroed: nothing of another activation is visible. `host` is
- * copied. `fuel` above INT64_MAX counts as that. NO_MEMORY when the machine cannot give address
- * space. */
+/* Instance, table and memory are as the module defines them, active segments applied: nothing of
+ * another activation is visible. `host` is copied. `fuel` above INT64_MAX counts as that.
+ * INSTANCE_LIMIT when the pool has as many in use as it may; NO_MEMORY when the machine cannot give
+ * address space. */
 enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_exec_host *host,
                                  uint64_t fuel, struct sm_activation **out,
                                  struct smelt_error *err);
 void sm_exec_destroy(struct sm_activation *activation); /* NULL is fine */
 
-/* Applies active element segments, then active data segments, in order (core 2.0, section 4.5.4): a
- * segment that does not fit traps with TABLE_OUT_OF_BOUNDS or MEMORY_OUT_OF_BOUNDS. Call once,
- * before the first invocation. */
-void sm_exec_start(struct sm_activation *activation, struct sm_exec_result *result);
+/* How the segments went: elements, then data, in order (core 2.0, section 4.5.4); the first that
+ * does not fit traps with TABLE_OUT_OF_BOUNDS or MEMORY_OUT_OF_BOUNDS, and those before it stay.
+ * The answer belongs to the module and never changes; ask before the first invocation. */
+void sm_exec_start(const struct sm_activation *activation, struct sm_exec_result *result);
 
 /* Runs an export: `slots` has room for max(params, results, 1). Takes the entry's stack weight for
  * the time of the call (trap stack_overflow, without offset, when it is not there), and at the end

@@ -1,18 +1,19 @@
 /* Running guest code: the services it calls, and the life of an invocation.
  *
- *     sm_exec_invoke   opens: pushes on activation->innermost, takes the entry's stack weight
+ *     sm_exec_invoke   opens: takes a guest stack from the pool unless the activation has one,
+ *                      pushes on activation->innermost, takes the entry's stack weight
  *        sm_exec_enter    onto the guest stack, unless the activation is on it already
  *           entry ...
  *           host_call     host.call may open another one of this activation; STOP: leave()
  *           trap          leave()
  *           memory_grow   leave() when the machine refuses what the limits allow
  *        sm_exec_enter    returns: by return of the entry, or by leave()
- *     sm_exec_invoke   closes: pops, gives the stack weight back, settles the fuel
+ *     sm_exec_invoke   closes: pops, gives stack weight and stack back, settles the fuel
  *
  * leave() writes the result of the innermost invocation before it jumps. It is called by services
  * only, directly above generated code: no frame of the host is ever skipped. */
-#include "runtime/exec/activation.h"
 #include "runtime/exec/enter.h"
+#include "runtime/exec/pool.h"
 
 #include <string.h>
 
@@ -137,6 +138,13 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
     struct sm_invocation invocation = {.outer = activation->innermost, .result = result};
     bool is_outermost = invocation.outer == NULL;
     struct asan_stack old = {0};
+    if (is_outermost) {
+        result->status = sm_pool_stack_take(activation, &activation->stack);
+    }
+    if (result->status != SMELT_STATUS_OK) {
+        result->end = SM_EXEC_FAILED;
+        return;
+    }
     activation->innermost = &invocation;
     activation->nesting++;
     instance->stack = stack_left - export_->stack_weight;
@@ -148,6 +156,7 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
                   &invocation.frame);
     if (is_outermost) {
         tell_left(&old);
+        sm_pool_stack_give(activation, &activation->stack);
     }
     /* a trap skipped what callees would have given back */
     instance->stack = stack_left;

@@ -1,16 +1,26 @@
-/* Linear memory: one reservation of address space, made accessible from the front as it grows.
+/* Linear memory: a slot of address space, made accessible from the front as it grows.
  *
- *     base            base + size          base + pages_max        end of the mapping
- *      |                   |                       |                        |
- *      |  read and write   |   PROT_NONE, may grow |  PROT_NONE, guard      |
- *      |                   |                       |                        |
- *      +---- size ---------+
- *      +---- pages_max × 64 KiB -------------------+---- GUARD_BYTES -------+
+ *     base                base + size          base + SM_SLOT_BYTES
+ *      |                       |                        |
+ *      |    read and write     |        PROT_NONE       |   PROT_NONE, guard     |
+ *      | zero | data | zero    |                        |                        |
+ *      +---- size -------------+                        +- SM_SLOT_GUARD_BYTES --+
  *
- * Pages come zeroed from the kernel and are zeroed until the guest writes them. Growth is one
- * mprotect, so the base never moves and generated code may keep it in a register. Generated code
- * checks every access explicitly; the guard turns an access that escaped a check, or a host
- * function that ran past the end, into a fault instead of a write to a neighbour. */
+ * `data` is the file of the image, mapped copy-on-write, when it has one; everything else is
+ * anonymous memory. Growth is one mprotect, so the base never moves and generated code may keep it
+ * in a register. Baseline code checks every access explicitly; the rest of the slot turns an
+ * access that escaped a check, or a host function that ran past the end, into a fault instead of
+ * a write to a neighbour.
+ *
+ * Reset. What an activation wrote are the private pages of the mapping:
+ *
+ *     not more than SM_PRIVATE_PAGES_MAX    each is restored in place and stays resident, so that
+ *                                           the next activation finds it without a page fault
+ *     most of them not written this time    dropped: a contract that once wrote a lot does not pay
+ *                                           for it for ever
+ *     more, or nobody knows                 dropped: madvise(MADV_DONTNEED) brings back the file's
+ *                                           pages and zeroes; copied data is written again
+ *     grown                                 what grew is dropped and made inaccessible first */
 #include "runtime/exec/memory.h"
 
 #include "base/status.h"
@@ -19,46 +29,151 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define WHERE       "memory"
-#define GUARD_BYTES SM_PAGE_BYTES
+#define WHERE "memory"
 
-static size_t mapping_bytes(uint32_t pages_max)
+/* Pages that an activation may find resident without having written them, whatever their share. */
+#define IDLE_PAGES_MAX 16u
+
+/* ---- binding ------------------------------------------------------------------------------ */
+
+static enum smelt_status refused(struct smelt_error *err, int sys_errno, const char *what)
 {
-    return (size_t)(pages_max * SM_PAGE_BYTES + GUARD_BYTES);
+    return sm_error_set_errno(err, SMELT_STATUS_NO_MEMORY, sys_errno, WHERE, "cannot %s", what);
 }
 
-enum smelt_status sm_memory_init(struct sm_memory *memory, uint32_t pages, uint32_t pages_max,
+enum smelt_status sm_memory_bind(struct sm_memory *memory, uint8_t *base,
+                                 const struct sm_image *image, uint32_t pages_max,
                                  struct smelt_error *err)
 {
-    memset(memory, 0, sizeof(*memory));
-    if (pages > pages_max || pages_max > SM_PAGES_MAX) {
-        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "%u pages that may grow to %u are no memory", pages, pages_max);
+    *memory = (struct sm_memory){.base = base, .pages_max = pages_max};
+    if (image->fd >= 0) {
+        /* inaccessible at first: a mapping that is not writable is never refused for its size,
+         * which would leave a hole in the slot */
+        if (mmap(base + image->data_start, image->data_end - image->data_start, PROT_NONE,
+                 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image->fd, 0) == MAP_FAILED) {
+            return refused(err, errno, "map the initial data of linear memory");
+        }
+        memory->file_start = image->data_start;
+        memory->file_end = image->data_end;
     }
-    void *base = mmap(NULL, mapping_bytes(pages_max), PROT_NONE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) {
-        return sm_error_set_errno(err, SMELT_STATUS_NO_MEMORY, errno, WHERE,
-                                  "cannot reserve linear memory of %u pages", pages_max);
+    memory->size = image->size;
+    if (memory->size != 0 && mprotect(base, memory->size, PROT_READ | PROT_WRITE) != 0) {
+        return refused(err, errno, "give linear memory its initial pages");
     }
-    memory->base = (uint8_t *)base;
-    memory->pages_max = pages_max;
-    if (sm_memory_grow(memory, pages) != SM_MEMORY_GREW) {
-        int saved = errno;
-        sm_memory_deinit(memory);
-        return sm_error_set_errno(err, SMELT_STATUS_NO_MEMORY, saved, WHERE,
-                                  "cannot give linear memory its %u initial pages", pages);
-    }
+    sm_image_copy_data(image, base);
     return SMELT_STATUS_OK;
 }
 
-void sm_memory_deinit(struct sm_memory *memory)
+/* Pages that the process has locked (mlockall) ask for more than MADV_DONTNEED: Linux 5.18. */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+static bool drop(uint8_t *base, size_t size)
 {
-    if (memory->base != NULL) {
-        (void)munmap(memory->base, mapping_bytes(memory->pages_max));
-    }
-    memset(memory, 0, sizeof(*memory));
+    return madvise(base, size, MADV_DONTNEED) == 0 ||
+           madvise(base, size, MADV_DONTNEED_LOCKED) == 0;
 }
+
+/* Drops the pages of [base, base + size) and makes them inaccessible. */
+static bool clear(uint8_t *base, size_t size)
+{
+    return drop(base, size) && mprotect(base, size, PROT_NONE) == 0;
+}
+
+/* Anonymous memory in place of the file: exactly its range, so that no mapping has to be split. */
+static bool unmap_file(const struct sm_memory *memory)
+{
+    uint8_t *start = memory->base + memory->file_start;
+    size_t size = memory->file_end - memory->file_start;
+    if (mmap(start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+             0) == MAP_FAILED) {
+        return false;
+    }
+    /* as the rest of the slot, so that the kernel joins the two */
+    (void)madvise(start, size, MADV_NOHUGEPAGE);
+    return true;
+}
+
+bool sm_memory_unbind(struct sm_memory *memory)
+{
+    bool is_done = (memory->size == 0 || clear(memory->base, memory->size)) &&
+                   (memory->file_end == 0 || unmap_file(memory));
+    memset(memory, 0, sizeof(*memory));
+    return is_done;
+}
+
+/* ---- reset -------------------------------------------------------------------------------- */
+
+static bool is_zero(const uint8_t *page, size_t size)
+{
+    return page[0] == 0 && memcmp(page, page + 1, size - 1) == 0;
+}
+
+/* Returns whether the page differed from its initial content. */
+static bool restore_page(uint8_t *page, uint64_t offset, size_t page_bytes,
+                         const struct sm_image *image)
+{
+    if (offset >= image->data_start && offset < image->data_end) {
+        const uint8_t *initial = image->data + (offset - image->data_start);
+        if (memcmp(page, initial, page_bytes) == 0) {
+            return false;
+        }
+        memcpy(page, initial, page_bytes);
+        return true;
+    }
+    if (is_zero(page, page_bytes)) {
+        return false;
+    }
+    memset(page, 0, page_bytes);
+    return true;
+}
+
+/* Restores the private pages in place; false when they should be dropped instead. */
+static bool restore(const struct sm_memory *memory, const struct sm_image *image,
+                    const struct sm_pagemap *pagemap, uint64_t *resident)
+{
+    struct sm_page_run runs[SM_PRIVATE_PAGES_MAX];
+    size_t count = 0;
+    size_t written = 0;
+    size_t page_bytes = pagemap->page_bytes;
+    if (!sm_pagemap_find(pagemap, memory->base, image->size, runs, &count)) {
+        return false;
+    }
+    *resident = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (uintptr_t page = runs[i].start; page < runs[i].end; page += page_bytes) {
+            uint64_t offset = page - (uintptr_t)memory->base;
+            written += restore_page(memory->base + offset, offset, page_bytes, image) ? 1 : 0;
+        }
+        *resident += runs[i].end - runs[i].start;
+    }
+    size_t idle = *resident / page_bytes - written;
+    return idle <= IDLE_PAGES_MAX || idle <= written;
+}
+
+bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
+                     const struct sm_pagemap *pagemap, uint64_t *resident)
+{
+    *resident = 0;
+    if (memory->size > image->size) {
+        if (!clear(memory->base + image->size, memory->size - image->size)) {
+            return false;
+        }
+        memory->size = image->size;
+    }
+    if (memory->size == 0 || restore(memory, image, pagemap, resident)) {
+        return true;
+    }
+    if (!drop(memory->base, memory->size)) {
+        return false;
+    }
+    sm_image_copy_data(image, memory->base);
+    *resident = image->fd < 0 ? image->data_end - image->data_start : 0;
+    return true;
+}
+
+/* ---- growth ------------------------------------------------------------------------------- */
 
 enum sm_memory_growth sm_memory_grow(struct sm_memory *memory, uint32_t pages)
 {

@@ -1,26 +1,40 @@
-/* Linear memory of one instance. Zero-initialise; deinit leaves zeroes and may be repeated. */
+/* Linear memory of one instance, in a slot of address space that it borrows. Zero-initialise. */
 #ifndef SM_EXEC_MEMORY_H
 #define SM_EXEC_MEMORY_H
 
-#include <smelt/status.h>
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "runtime/exec/image.h"
+#include "runtime/exec/pagemap.h"
 
 #define SM_PAGE_BYTES UINT64_C(65536) /* WebAssembly core 2.0, section 4.2.8 */
 #define SM_PAGES_MAX  65536u          /* 32-bit addresses */
+
+/* A 32-bit address plus a 32-bit offset stays below the first, an access that begins there within
+ * the second. Both are multiples of the huge page, so that slots do not share page tables. */
+#define SM_SLOT_BYTES       (UINT64_C(1) << 33)
+#define SM_SLOT_GUARD_BYTES (UINT64_C(1) << 21)
 
 struct sm_memory {
     uint8_t *base; /* never moves */
     uint64_t size; /* bytes, a multiple of SM_PAGE_BYTES */
     uint32_t pages_max;
+    uint64_t file_start; /* where the file of its image is mapped; both 0: nowhere */
+    uint64_t file_end;
 };
 
-/* `pages` zeroed pages that may grow to `pages_max` (at most SM_PAGES_MAX). NO_MEMORY when the
- * machine cannot give them. */
-enum smelt_status sm_memory_init(struct sm_memory *memory, uint32_t pages, uint32_t pages_max,
+/* Gives the slot at `base`, inaccessible all over, the content of `image`; it may grow to
+ * `pages_max`. NO_MEMORY: the slot needs sm_memory_unbind. */
+enum smelt_status sm_memory_bind(struct sm_memory *memory, uint8_t *base,
+                                 const struct sm_image *image, uint32_t pages_max,
                                  struct smelt_error *err);
-void sm_memory_deinit(struct sm_memory *memory);
+
+/* Back to the content and the size of `image`, which it was bound to. `*resident` is what it keeps
+ * of the machine's memory, in bytes. False when the machine refuses. */
+bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
+                     const struct sm_pagemap *pagemap, uint64_t *resident);
+
+/* Back to an inaccessible slot without pages. False when the machine refuses: what is mapped there
+ * is then unknown, and the slot must not be touched again. */
+bool sm_memory_unbind(struct sm_memory *memory);
 
 enum sm_memory_growth {
     SM_MEMORY_GREW,

@@ -13,6 +13,7 @@
 #include "base/status.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -20,6 +21,7 @@
 /* Wide enough that a frame of a few pages cannot step over it without touching it; a multiple of
  * every machine's page size. */
 #define GUARD_BYTES ((size_t)65536)
+#define PROBE_BYTES ((size_t)4096)
 
 enum smelt_status sm_stack_init(struct sm_stack *stack, uint64_t bytes, struct smelt_error *err)
 {
@@ -53,4 +55,20 @@ void sm_stack_deinit(struct sm_stack *stack)
         (void)munmap(stack->bottom - GUARD_BYTES, stack->size + 2 * GUARD_BYTES);
     }
     memset(stack, 0, sizeof(*stack));
+}
+
+/* A stack that went deep left return addresses on the page below the line. To look at it costs a
+ * few dozen nanoseconds and, while the stack is shallow, shows the kernel's zero page. A single
+ * frame that spans the page without writing to it goes unnoticed until another call is as deep. */
+void sm_stack_trim(struct sm_stack *stack)
+{
+    if (stack->size <= SM_STACK_KEPT_BYTES) {
+        return;
+    }
+    size_t below = stack->size - SM_STACK_KEPT_BYTES;
+    const uint8_t *probe = stack->bottom + below - PROBE_BYTES;
+    bool is_untouched = probe[0] == 0 && memcmp(probe, probe + 1, PROBE_BYTES - 1) == 0;
+    if (!is_untouched) {
+        (void)madvise(stack->bottom, below, MADV_DONTNEED);
+    }
 }

@@ -1,4 +1,4 @@
-/* Native stack of one activation. Zero-initialise; deinit leaves zeroes and may be repeated. */
+/* Native stack of an invocation. Zero-initialise; deinit leaves zeroes and may be repeated. */
 #ifndef SM_EXEC_STACK_H
 #define SM_EXEC_STACK_H
 
@@ -31,5 +31,10 @@ struct sm_stack {
 /* At least `bytes`, at most SM_STACK_BYTES_MAX × 2. NO_MEMORY when the machine cannot give them. */
 enum smelt_status sm_stack_init(struct sm_stack *stack, uint64_t bytes, struct smelt_error *err);
 void sm_stack_deinit(struct sm_stack *stack);
+
+/* Of a stack that is kept for later, this much stays in the machine's memory. */
+#define SM_STACK_KEPT_BYTES ((size_t)65536)
+/* Gives back the pages below that, when a call has gone so deep. */
+void sm_stack_trim(struct sm_stack *stack);
 
 #endif

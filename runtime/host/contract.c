@@ -57,7 +57,7 @@ static const struct sm_export *find_allocate(const struct sm_contract *contract,
     return is_fit ? found : NULL;
 }
 
-enum smelt_status sm_contract_load(int fd, const struct smelt_hash *key,
+enum smelt_status sm_contract_load(struct sm_exec_pool *pool, int fd, const struct smelt_hash *key,
                                    const struct smelt_hash *module_hash,
                                    const struct smelt_profile *profile, struct sm_contract **out,
                                    struct smelt_error *err)
@@ -71,7 +71,7 @@ enum smelt_status sm_contract_load(int fd, const struct smelt_hash *key,
     atomic_init(&contract->references, 1);
     contract->module_hash = *module_hash;
     contract->artefact_key = *key;
-    SMELT_TRY(sm_exec_load(fd, key, module_hash, &contract->module, err));
+    SMELT_TRY(sm_exec_load(pool, fd, key, module_hash, &contract->module, err));
     SMELT_TRY(bind_imports(contract, profile, err));
     contract->allocate = find_allocate(contract, profile);
     *out = contract;

@@ -26,11 +26,11 @@ struct sm_contract {
     const struct sm_export *allocate; /* NULL: values go to the return page */
 };
 
-/* Maps the artefact behind `fd` (borrowed) and finds its imports among the rows of `profile`.
- * ARTEFACT_MISMATCH when it is not what `key` and `module_hash` promise, or when an import is
- * missing from the profile or has another signature: the compiler checks the same, but an artefact
- * may come from elsewhere. */
-enum smelt_status sm_contract_load(int fd, const struct smelt_hash *key,
+/* Maps the artefact behind `fd` (borrowed), to be instantiated in `pool`, and finds its imports
+ * among the rows of `profile`. ARTEFACT_MISMATCH when it is not what `key` and `module_hash`
+ * promise, or when an import is missing from the profile or has another signature: the compiler
+ * checks the same, but an artefact may come from elsewhere. */
+enum smelt_status sm_contract_load(struct sm_exec_pool *pool, int fd, const struct smelt_hash *key,
                                    const struct smelt_hash *module_hash,
                                    const struct smelt_profile *profile, struct sm_contract **out,
                                    struct smelt_error *err);

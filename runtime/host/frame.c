@@ -32,7 +32,7 @@ void sm_frame_settle(struct smelt_frame *frame, const struct sm_exec_result *res
     case SM_EXEC_FAILED:
         (void)sm_error_set(&error, result->status, "execute",
                            result->status == SMELT_STATUS_NO_MEMORY
-                               ? "the machine has no memory for memory.grow"
+                               ? "the machine has no memory for a guest stack or memory.grow"
                                : "generated code broke the artefact ABI");
         sm_frame_fail(frame, &error);
         break;

@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "cache/objects.h"
-#include "runtime/exec/activation.h"
+#include "runtime/exec/exec.h"
 #include "tests/oracle/oracle.h"
 
 #include <stdio.h>
@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 struct native {
+    struct sm_exec_pool *pool;
     struct sm_exec_module *module;
-    struct native_traces *traces; /* borrowed; may be NULL */
+    uint32_t *first_word; /* borrowed; may be NULL */
 };
 
 static void require(enum smelt_status status, const struct smelt_error *err)
@@ -32,7 +33,9 @@ struct native *native_open(struct smelt_cache *cache, const struct smelt_artefac
         abort();
     }
     require(sm_cache_open_object(cache, &artefact->key, &object, &err), &err);
-    require(sm_exec_load(object.fd, &artefact->key, &artefact->module_hash, &native->module, &err),
+    require(sm_exec_pool_create(NULL, &native->pool, &err), &err);
+    require(sm_exec_load(native->pool, object.fd, &artefact->key, &artefact->module_hash,
+                         &native->module, &err),
             &err);
     (void)close(object.fd);
     return native;
@@ -44,6 +47,7 @@ void native_close(struct native *native)
         return;
     }
     sm_exec_release(native->module);
+    sm_exec_pool_destroy(native->pool);
     sm_free(native);
 }
 
@@ -52,9 +56,9 @@ const struct sm_descriptor *native_descriptor(const struct native *native)
     return sm_exec_descriptor(native->module);
 }
 
-void native_leave_traces(struct native *native, struct native_traces *out)
+void native_leave_word(struct native *native, uint32_t *out)
 {
-    native->traces = out;
+    native->first_word = out;
 }
 
 /* ---- one call -------------------------------------------------------------------------------- */
@@ -106,18 +110,11 @@ static void take_outcome(const struct sm_activation *activation, const struct or
     out->fuel_used = call->fuel - sm_exec_fuel(activation);
 }
 
-/* A fresh stack is zero. What reaches the lowest point is a call, and so a return address. */
-void native_take_traces(const struct sm_activation *activation, struct native_traces *out)
+static uint32_t first_word(const struct sm_activation *activation)
 {
-    const struct sm_stack *stack = &activation->stack;
-    size_t unused = 0;
-    while (unused < stack->size && stack->bottom[unused] == 0) {
-        unused++;
-    }
-    out->stack_used = stack->size - unused;
     uint64_t size;
     const uint8_t *memory = sm_exec_memory(activation, &size);
-    out->first_word = size != 0 ? sm_load_le32(memory) : 0;
+    return size != 0 ? sm_load_le32(memory) : 0;
 }
 
 void native_run(struct native *native, const struct oracle_call *call, struct oracle_outcome *out)
@@ -149,8 +146,8 @@ void native_run(struct native *native, const struct oracle_call *call, struct or
         const uint8_t *memory = sm_exec_memory(activation, &size);
         oracle_take_memory(out, memory, size);
     }
-    if (native->traces != NULL) {
-        native_take_traces(activation, native->traces);
+    if (native->first_word != NULL) {
+        *native->first_word = first_word(activation);
     }
     sm_exec_destroy(activation);
 }

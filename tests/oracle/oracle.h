@@ -131,16 +131,8 @@ void native_close(struct native *native);
 const struct sm_descriptor *native_descriptor(const struct native *native);
 void native_run(struct native *native, const struct oracle_call *call, struct oracle_outcome *out);
 
-/* What a call left of its guest stack, and the count that it may have kept in memory. */
-struct native_traces {
-    uint64_t stack_used; /* bytes below the top, down to the lowest that was written */
-    uint32_t first_word; /* of memory; 0 without memory */
-};
-
-struct sm_activation;
-void native_take_traces(const struct sm_activation *activation, struct native_traces *out);
-/* From now on, calls leave their traces there; NULL: no more. Looking for them takes time. */
-void native_leave_traces(struct native *native, struct native_traces *out);
+/* From now on, calls leave the first word of their memory there (0 without memory); NULL: no more. */
+void native_leave_word(struct native *native, uint32_t *out);
 
 /* ---- counting by instruction ----------------------------------------------------------------- */
 

@@ -29,6 +29,9 @@ enum smelt_status native_compiler_create(const char *cache_directory,
         status = smelt_policy_builtin("standard-floats", &out->policy, err);
     }
     if (status == SMELT_STATUS_OK) {
+        status = sm_exec_pool_create(NULL, &out->pool, err);
+    }
+    if (status == SMELT_STATUS_OK) {
         options.cache = out->cache;
         options.schedule = out->schedule;
         options.policy = out->policy;
@@ -43,6 +46,7 @@ void native_compiler_destroy(struct native_compiler *native)
     smelt_policy_destroy(native->policy);
     smelt_schedule_destroy(native->schedule);
     smelt_cache_close(native->cache);
+    sm_exec_pool_destroy(native->pool);
     memset(native, 0, sizeof(*native));
 }
 
@@ -116,7 +120,8 @@ enum smelt_status native_instance_create(const struct native_compiler *native,
     }
     status = sm_cache_open_object(native->cache, &artefact.key, &object, err);
     if (status == SMELT_STATUS_OK) {
-        status = sm_exec_load(object.fd, &artefact.key, &artefact.module_hash, &out->module, err);
+        status = sm_exec_load(native->pool, object.fd, &artefact.key, &artefact.module_hash,
+                              &out->module, err);
         (void)close(object.fd);
     }
     if (status == SMELT_STATUS_OK) {

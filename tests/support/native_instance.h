@@ -20,6 +20,7 @@ struct native_compiler {
     struct smelt_schedule *schedule;
     struct smelt_policy *policy;
     struct smelt_compiler *compiler;
+    struct sm_exec_pool *pool;
 };
 
 /* `back_end` NULL: the default. */

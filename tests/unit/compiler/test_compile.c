@@ -427,7 +427,7 @@ static const struct bad_tool {
     {"clang", CLANG "kill -KILL $$", FAILED, "clang was ended by signal 9 (KILL)"},
     {"ld.lld", LINKER "kill -ABRT $$", FAILED, "ld.lld was ended by signal 6 (ABRT)"},
     {"wasm2c", WASM2C "exit 0", OUTPUT, "wasm2c.c"},
-    {"clang", CLANG "exit 0", OUTPUT, "module.o"},
+    {"clang", CLANG "exit 0", OUTPUT, "unit0.o"},
     {"ld.lld", LINKER "exit 0", OUTPUT, "module.so"},
     {"wasm2c", WASM2C OUTPUT_OF("echo garbage >$out"), OUTPUT, "wasm2c wrote something unexpected"},
     {"wasm2c", WASM2C OUTPUT_OF(": >$out"), OUTPUT, "wasm2c wrote something unexpected"},
@@ -444,7 +444,7 @@ static const struct bad_tool {
      "functions that its source has not"},
     {"clang", GCC "printf 'm:1:1:func_1\\t8\\tstatic\\n' >module.su", FAILED, "ld.lld failed"},
     {"ld.lld", LINKER OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
-    {"ld.lld", LINKER OUTPUT_OF("cp module.o $out"), OUTPUT, "is not a shared object"},
+    {"ld.lld", LINKER OUTPUT_OF("cp unit0.o $out"), OUTPUT, "is not a shared object"},
     {"ld.lld", LINKER OUTPUT_OF("cp /bin/sh $out"), OUTPUT, "the compiled"},
     {"wasm2c", WASM2C OUTPUT_OF("mkdir $out"), SMELT_STATUS_IO, "wasm2c.c"},
 };

@@ -112,12 +112,35 @@ int guest_open(const char *name, const struct guest_patch *patches, size_t patch
     return fd;
 }
 
+static struct sm_exec_pool *pool_of_program;
+
+struct sm_exec_pool *guest_pool(void)
+{
+    struct smelt_error err;
+    if (pool_of_program == NULL &&
+        sm_exec_pool_create(NULL, &pool_of_program, &err) != SMELT_STATUS_OK) {
+        give_up("no pool", err.message);
+    }
+    return pool_of_program;
+}
+
+void guest_pool_close(void)
+{
+    sm_exec_pool_destroy(pool_of_program);
+    pool_of_program = NULL;
+}
+
 struct sm_exec_module *guest_load_all(void)
+{
+    return guest_load_all_into(guest_pool());
+}
+
+struct sm_exec_module *guest_load_all_into(struct sm_exec_pool *pool)
 {
     struct sm_exec_module *module;
     struct smelt_error err;
     int fd = guest_open("guest_all.so", NULL, 0);
-    if (sm_exec_load(fd, &guest_all_key, &guest_all_hash, &module, &err) != SMELT_STATUS_OK) {
+    if (sm_exec_load(pool, fd, &guest_all_key, &guest_all_hash, &module, &err) != SMELT_STATUS_OK) {
         give_up("cannot load", err.message);
     }
     (void)close(fd);

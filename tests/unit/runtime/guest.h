@@ -40,7 +40,12 @@ struct guest_patch {
  * file is not as the patch expects it. */
 int guest_open(const char *name, const struct guest_patch *patches, size_t patch_count);
 
-/* guest_all.so, loaded. */
+/* The pool of this program, made when it is first asked for. Close it before leaks are counted. */
+struct sm_exec_pool *guest_pool(void);
+void guest_pool_close(void);
+
+/* guest_all.so, loaded into that pool, or into another. */
 struct sm_exec_module *guest_load_all(void);
+struct sm_exec_module *guest_load_all_into(struct sm_exec_pool *pool);
 
 #endif

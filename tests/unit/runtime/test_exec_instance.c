@@ -77,7 +77,8 @@ static void activations_are_isolated(void **state)
     assert_int_equal(observe(beside), fresh);
     sm_exec_destroy(first);
     assert_int_equal(observe(beside), fresh);
-    struct sm_activation *after = create_and_start(module); /* likely at the same addresses */
+    struct sm_activation *after = create_and_start(module); /* at the same addresses */
+    assert_ptr_equal(after, first);
     assert_int_equal(observe(after), fresh);
     slots[0] = 65532 + 4;
     assert_int_equal(run(after, "load", slots).end, SM_EXEC_TRAPPED);
@@ -90,18 +91,14 @@ static void activations_are_isolated(void **state)
     sm_exec_destroy(NULL);
 }
 
-static void start_applies_active_segments_and_drops_them(void **state)
+static void active_segments_are_applied_and_dropped(void **state)
 {
     (void)state;
     struct sm_exec_module *module = guest_load_all();
-    struct sm_activation *activation = create(module);
+    struct sm_activation *activation = create_and_start(module);
     uint64_t size;
     const uint8_t *memory = sm_exec_memory(activation, &size);
     assert_int_equal(size, 65536);
-    assert_int_equal(memory[16], 0);
-    struct sm_exec_result result;
-    sm_exec_start(activation, &result);
-    assert_int_equal(result.end, SM_EXEC_RETURNED);
     assert_memory_equal(memory + 16, "smelt", 5);
     assert_memory_equal(memory + 65536 - 5, "smelt", 5);
     assert_int_equal(memory[0], 0);
@@ -171,8 +168,9 @@ static void segments_at_their_edges(void **state)
         struct sm_exec_module *module;
         struct sm_exec_result result;
         int fd = guest_open("guest_all.so", &rows[i].patch, 1);
-        assert_int_equal(sm_exec_load(fd, &guest_all_key, &guest_all_hash, &module, NULL),
-                         SMELT_STATUS_OK);
+        assert_int_equal(
+            sm_exec_load(guest_pool(), fd, &guest_all_key, &guest_all_hash, &module, NULL),
+            SMELT_STATUS_OK);
         (void)close(fd);
         struct sm_activation *activation = create(module);
         sm_exec_start(activation, &result);
@@ -194,8 +192,9 @@ static void a_module_may_own_nothing(void **state)
     (void)state;
     struct sm_exec_module *module;
     int fd = guest_open("guest_bare.so", NULL, 0);
-    assert_int_equal(sm_exec_load(fd, &guest_bare_key, &guest_bare_hash, &module, NULL),
-                     SMELT_STATUS_OK);
+    assert_int_equal(
+        sm_exec_load(guest_pool(), fd, &guest_bare_key, &guest_bare_hash, &module, NULL),
+        SMELT_STATUS_OK);
     (void)close(fd);
     struct sm_activation *activation = create_and_start(module);
     uint64_t size = 1;
@@ -233,8 +232,9 @@ static void huge_limits_are_the_machines_trouble(void **state)
         struct sm_exec_module *module;
         struct sm_activation *activation;
         int fd = guest_open("guest_all.so", &rows[i], 1);
-        assert_int_equal(sm_exec_load(fd, &guest_all_key, &guest_all_hash, &module, NULL),
-                         SMELT_STATUS_OK);
+        assert_int_equal(
+            sm_exec_load(guest_pool(), fd, &guest_all_key, &guest_all_hash, &module, NULL),
+            SMELT_STATUS_OK);
         (void)close(fd);
         enum smelt_status status = sm_exec_create(module, &host, FUEL, &activation, NULL);
         assert_true(status == SMELT_STATUS_OK || status == SMELT_STATUS_NO_MEMORY);
@@ -244,32 +244,41 @@ static void huge_limits_are_the_machines_trouble(void **state)
     }
 }
 
+/* Each failure at a pool that has nothing: no slot, no idle activation. */
 static void allocation_failures(void **state)
 {
     (void)state;
-    struct sm_exec_module *module = guest_load_all();
-    size_t blocks = sm_alloc_blocks();
     enum smelt_status status = SMELT_STATUS_NO_MEMORY;
     for (size_t nth = 1; status != SMELT_STATUS_OK; nth++) {
+        struct sm_exec_pool *pool;
         struct sm_activation *activation;
         struct smelt_error err;
+        assert_int_equal(sm_exec_pool_create(NULL, &pool, NULL), SMELT_STATUS_OK);
+        struct sm_exec_module *module = guest_load_all_into(pool);
+        size_t blocks = sm_alloc_blocks();
         sm_alloc_fail_at(nth);
         status = sm_exec_create(module, &host, FUEL, &activation, &err);
         sm_alloc_fail_at(0);
-        assert_true(status == SMELT_STATUS_OK || status == SMELT_STATUS_NO_MEMORY);
-        assert_true(nth > 1 || status == SMELT_STATUS_NO_MEMORY);
+        assert_true(nth > 2 || status == SMELT_STATUS_NO_MEMORY);
+        if (status != SMELT_STATUS_OK) {
+            assert_int_equal(status, SMELT_STATUS_NO_MEMORY);
+            assert_null(activation);
+            assert_int_equal(sm_alloc_blocks(), blocks);
+            activation = create(module); /* the pool is still usable */
+        }
         sm_exec_destroy(activation);
-        assert_int_equal(sm_alloc_blocks(), blocks);
+        sm_exec_release(module);
+        sm_exec_pool_destroy(pool);
     }
-    sm_exec_release(module);
 }
 
 /* The heap has room, the address space has not. */
 static void mapping_failures(void **state)
 {
     (void)state;
-    struct sm_exec_module *module = guest_load_all();
-    sm_exec_destroy(create(module)); /* the heap keeps a block of this size */
+    struct sm_exec_pool *pool;
+    assert_int_equal(sm_exec_pool_create(NULL, &pool, NULL), SMELT_STATUS_OK);
+    struct sm_exec_module *module = guest_load_all_into(pool);
     size_t blocks = sm_alloc_blocks();
     struct rlimit before;
     struct smelt_error err;
@@ -282,15 +291,26 @@ static void mapping_failures(void **state)
     assert_int_equal(status, SMELT_STATUS_NO_MEMORY);
     assert_null(activation);
     assert_int_equal(sm_alloc_blocks(), blocks);
-    sm_exec_destroy(create_and_start(module));
+
+    /* then there is a slot, but no guest stack */
+    activation = create_and_start(module);
+    assert_int_equal(setrlimit(RLIMIT_AS, &none), 0);
+    uint64_t slots[1] = {0};
+    struct sm_exec_result result = run(activation, "observe", slots);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_int_equal(result.end, SM_EXEC_FAILED);
+    assert_int_equal(result.status, SMELT_STATUS_NO_MEMORY);
+    (void)observe(activation);
+    sm_exec_destroy(activation);
     sm_exec_release(module);
+    sm_exec_pool_destroy(pool);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations_are_isolated),
-        cmocka_unit_test(start_applies_active_segments_and_drops_them),
+        cmocka_unit_test(active_segments_are_applied_and_dropped),
         cmocka_unit_test(segments_at_their_edges),
         cmocka_unit_test(a_module_may_own_nothing),
         cmocka_unit_test(huge_limits_are_the_machines_trouble),
@@ -298,5 +318,6 @@ int main(void)
         cmocka_unit_test(mapping_failures),
     };
     int failures = cmocka_run_group_tests_name("exec_instance", tests, NULL, NULL);
+    guest_pool_close();
     return failures != 0 || sm_alloc_blocks() != 0;
 }

@@ -29,6 +29,7 @@ static int unload(void **state)
 {
     (void)state;
     sm_exec_release(module);
+    guest_pool_close();
     return 0;
 }
 
@@ -595,6 +596,13 @@ static void refused_growth_is_a_failure(void **state)
     slots[0] = 4;
     assert_end(run(activation, "host_then_grow", slots), SM_EXEC_RETURNED);
     assert_int_equal(slots[0], UINT32_MAX);
+
+    /* the slot will be used again */
+    uint64_t size;
+    uint8_t *end = sm_exec_memory(activation, &size) + size;
+    assert_ptr_equal(
+        mmap(end, 65536, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0),
+        end);
     sm_exec_destroy(activation);
 }
 

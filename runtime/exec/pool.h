@@ -1,0 +1,42 @@
+/* What activations are made of, kept between them: slots of address space, activations that are
+ * reset and ready (idle), and guest stacks.
+ *
+ *     sm_exec_pool_create
+ *        sm_home_create            a module comes: its initial image
+ *           sm_pool_take              an activation: an idle one of the module, else a new one
+ *              sm_pool_stack_take        an outermost invocation begins
+ *              sm_pool_stack_give
+ *           sm_pool_give              reset; idle from now on
+ *        sm_home_destroy           the module goes, and its idle activations
+ *     sm_exec_pool_destroy
+ *
+ * Threads share a pool. Its lock is held to move list entries, and to reserve address space once in
+ * sixteen slots; binding, resetting and dissolving happen outside of it. */
+#ifndef SM_EXEC_POOL_H
+#define SM_EXEC_POOL_H
+
+#include "runtime/exec/activation.h"
+
+/* A module's place in its pool. */
+struct sm_home;
+
+/* The module's descriptor is borrowed. NO_MEMORY. */
+enum smelt_status sm_home_create(struct sm_exec_pool *pool, const struct sm_descriptor *descriptor,
+                                 struct sm_home **out, struct smelt_error *err);
+/* NULL is fine. No activation of the module may be in use. */
+void sm_home_destroy(struct sm_home *home);
+/* Of a loaded module. */
+struct sm_home *sm_exec_home(const struct sm_exec_module *module);
+const struct sm_image *sm_home_image(const struct sm_home *home);
+
+/* An activation of the module with initial memory, instance and table; the instance's header, host
+ * and module are the caller's to fill in. INSTANCE_LIMIT, NO_MEMORY. */
+enum smelt_status sm_pool_take(struct sm_home *home, struct sm_activation **out,
+                               struct smelt_error *err);
+void sm_pool_give(struct sm_activation *activation);
+
+/* A guest stack of the size that the activation's module needs. NO_MEMORY. */
+enum smelt_status sm_pool_stack_take(const struct sm_activation *activation, struct sm_stack *out);
+void sm_pool_stack_give(const struct sm_activation *activation, struct sm_stack *stack);
+
+#endif

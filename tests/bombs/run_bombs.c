@@ -1,0 +1,419 @@
+/* The largest module of every shape that the gate accepts, compiled and measured.
+ *
+ * usage: run_bombs [--seconds S] [--megabytes M] [SHAPE ...]
+ *        run_bombs --search SECONDS [--seed N]
+ *        run_bombs FILE.wasm ...
+ *
+ * A shape makes up to three bombs: one function as large as the gate accepts; as many of these as
+ * it accepts; and the largest that is still optimised. A line says which limit stops the next
+ * larger one, and what compiling took: processor time of our own stages and of all tools, and the
+ * largest process of each. Exit code 1 when a bomb was above the budget or failed to compile. */
+#include "tests/bombs/shapes.h"
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "compiler/compile.h"
+#include "compiler/instrument/cost.h"
+#include "hostabi/guest/smelt_abi.h"
+#include "runtime/exec/stack.h"
+#include "tests/support/files.h"
+
+#include <smelt/compiler.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WASM_SUFFIX ".wasm"
+#define SMALL_BODY  50u /* repetitions */
+
+struct figures {
+    enum smelt_status status;
+    double own_seconds, tools_seconds;
+    double own_megabytes, tools_megabytes;
+    uint64_t cost;
+    uint64_t stack_bytes; /* native stack that the activation's limit can need */
+    char message[512];
+};
+
+struct budget {
+    double seconds, megabytes;
+    unsigned failures;
+};
+
+/* ---- what a module takes --------------------------------------------------------------------- */
+
+static double cpu_seconds(const struct rusage *usage)
+{
+    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+           (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+}
+
+static enum smelt_status read_stack_bytes(const char *path, uint64_t *out, struct smelt_error *err)
+{
+    void *object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    const struct sm_descriptor *descriptor =
+        object != NULL ? (const struct sm_descriptor *)dlsym(object, SM_DESCRIPTOR_SYMBOL) : NULL;
+    if (descriptor == NULL) {
+        return sm_error_set(err, SMELT_STATUS_IO, "bombs", "cannot load %s", path);
+    }
+    *out = descriptor->stack_bytes;
+    return SMELT_STATUS_OK;
+}
+
+static void compile(struct smelt_slice wasm, const char *directory, struct figures *out)
+{
+    struct smelt_cache *cache = NULL;
+    struct smelt_schedule *schedule = NULL;
+    struct smelt_compiler *compiler = NULL;
+    struct smelt_artefact artefact;
+    struct smelt_error err = {0};
+    struct smelt_policy *policy = NULL;
+    struct smelt_compiler_options options = {.allows_any_import = true};
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(smelt_cache_open(directory, &cache, &err));
+    SMELT_TRY(smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &schedule, &err));
+    SMELT_TRY(smelt_policy_builtin("standard-floats", &policy, &err));
+    options.policy = policy;
+    options.cache = cache;
+    options.schedule = schedule;
+    SMELT_TRY(smelt_compiler_create(&options, &compiler, &err));
+    SMELT_TRY(smelt_compile(compiler, wasm, NULL, &artefact, &err));
+    SMELT_TRY(read_stack_bytes(artefact.path, &out->stack_bytes, &err));
+cleanup:
+    out->status = status;
+    if (status != SMELT_STATUS_OK) {
+        (void)snprintf(out->message, sizeof(out->message), "%s", err.message);
+    }
+    smelt_compiler_destroy(compiler);
+    smelt_policy_destroy(policy);
+    smelt_schedule_destroy(schedule);
+    smelt_cache_close(cache);
+}
+
+/* In a process of its own, whose children are the tools and nothing else. */
+static void measure(struct smelt_slice wasm, struct figures *out)
+{
+    char directory[PATH_MAX];
+    struct figures *shared = (struct figures *)mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+                                                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        perror("bombs: mmap");
+        exit(1);
+    }
+    test_directory_create(directory);
+    shared->status = SMELT_STATUS_IO;
+    (void)snprintf(shared->message, sizeof(shared->message), "the compiler did not return");
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rusage usage;
+        compile(wasm, directory, shared);
+        (void)getrusage(RUSAGE_SELF, &usage);
+        shared->own_seconds = cpu_seconds(&usage);
+        shared->own_megabytes = (double)usage.ru_maxrss / 1024;
+        (void)getrusage(RUSAGE_CHILDREN, &usage);
+        shared->tools_seconds = cpu_seconds(&usage);
+        shared->tools_megabytes = (double)usage.ru_maxrss / 1024;
+        _exit(0);
+    }
+    while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    *out = *shared;
+    (void)munmap(shared, sizeof(*shared));
+    test_directory_remove(directory);
+}
+
+/* ---- the gate -------------------------------------------------------------------------------- */
+
+struct verdict {
+    enum smelt_status status;
+    uint64_t cost;
+    bool is_optimised;
+    char message[512];
+};
+
+static void judge(struct smelt_slice wasm, const struct sm_policy *policy, struct verdict *out)
+{
+    struct sm_arena arena = {0};
+    struct sm_wasm_module module;
+    struct smelt_error err = {0};
+    enum smelt_status status = SMELT_STATUS_OK;
+    *out = (struct verdict){0};
+    if (wasm.size > policy->module_bytes) {
+        status = SMELT_STATUS_MODULE_LIMIT;
+        (void)snprintf(err.message, sizeof(err.message), "bytes of the module");
+        goto cleanup;
+    }
+    SMELT_TRY(sm_wasm_decode(wasm, &arena, &module, &err));
+    SMELT_TRY(sm_wasm_validate(&module, &arena, &err));
+    out->cost = sm_cost_of_module(&module);
+    out->is_optimised = sm_compile_optimises(&module);
+    SMELT_TRY(sm_gate_check(&module, policy, &smelt_profile_engine, &err));
+cleanup:
+    out->status = status;
+    (void)snprintf(out->message, sizeof(out->message), "%s", err.message);
+    sm_arena_deinit(&arena);
+}
+
+enum search { SEARCH_BODY, SEARCH_COPIES, SEARCH_OPTIMISED };
+
+struct bomb {
+    const struct shape *shape;
+    const struct sm_policy *policy;
+    uint32_t n;
+    uint32_t copies;
+};
+
+static bool is_accepted(const struct bomb *bomb, bool must_be_optimised, struct verdict *out)
+{
+    struct smelt_buf wasm = {0};
+    shape_build(bomb->shape, bomb->policy, bomb->n, bomb->copies, &wasm);
+    judge(sm_buf_slice(&wasm), bomb->policy, out);
+    smelt_buf_deinit(&wasm);
+    if (out->status != SMELT_STATUS_OK && out->status != SMELT_STATUS_MODULE_LIMIT) {
+        (void)fprintf(stderr, "bombs: %s is no valid module: %s\n", bomb->shape->name,
+                      out->message);
+        exit(1);
+    }
+    return out->status == SMELT_STATUS_OK && (!must_be_optimised || out->is_optimised);
+}
+
+/* The largest value of *number that is accepted; 0 when none is. `why` is left as the verdict on
+ * the next larger one. */
+static void grow(struct bomb *bomb, uint32_t *number, bool must_be_optimised, struct verdict *why)
+{
+    struct verdict verdict;
+    uint32_t good = 0;
+    uint32_t bad = 1;
+    for (;; bad *= 2) {
+        *number = bad;
+        if (!is_accepted(bomb, must_be_optimised, &verdict)) {
+            *why = verdict;
+            break;
+        }
+        good = bad;
+    }
+    while (bad - good > 1) {
+        *number = good + (bad - good) / 2;
+        if (is_accepted(bomb, must_be_optimised, &verdict)) {
+            good = *number;
+        } else {
+            bad = *number;
+            *why = verdict;
+        }
+    }
+    *number = good;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static bool report(const char *name, const char *variant, struct smelt_slice wasm,
+                   const struct figures *figures, const char *stopped_by, struct budget *budget)
+{
+    double seconds = figures->own_seconds + figures->tools_seconds;
+    double megabytes = figures->tools_megabytes > figures->own_megabytes ? figures->tools_megabytes
+                                                                         : figures->own_megabytes;
+    bool is_good = figures->status == SMELT_STATUS_OK && seconds <= budget->seconds &&
+                   megabytes <= budget->megabytes && figures->stack_bytes <= SM_STACK_BYTES_MAX;
+    (void)printf("%-4s %-28s %-9s %8zu %8" PRIu64 " %6.2f %6.2f %5.2f %5.0f %5.0f %5.0f  %s\n",
+                 is_good ? "ok" : "BAD", name, variant, wasm.size, figures->cost,
+                 figures->own_seconds, figures->tools_seconds,
+                 seconds * 1e6 / (double)(figures->cost + 1), figures->own_megabytes,
+                 figures->tools_megabytes, (double)figures->stack_bytes / (1 << 20),
+                 figures->status != SMELT_STATUS_OK ? figures->message : stopped_by);
+    (void)fflush(stdout);
+    budget->failures += !is_good;
+    return is_good;
+}
+
+static void print_heading(void)
+{
+    (void)printf("%-4s %-28s %-9s %8s %8s %6s %6s %5s %5s %5s %5s  %s\n", "", "shape", "variant",
+                 "bytes", "cost", "own s", "tools", "us/c", "MiB", "tools", "stack", "stopped by");
+}
+
+static void run_bomb(const struct bomb *bomb, const char *variant, const struct verdict *why,
+                     struct budget *budget)
+{
+    struct smelt_buf wasm = {0};
+    struct figures figures = {0};
+    struct verdict verdict;
+    if (bomb->n == 0 || bomb->copies == 0) {
+        (void)printf("BAD  %-28s %-9s not even one is accepted: %s\n", bomb->shape->name, variant,
+                     why->message);
+        budget->failures++;
+        return;
+    }
+    shape_build(bomb->shape, bomb->policy, bomb->n, bomb->copies, &wasm);
+    judge(sm_buf_slice(&wasm), bomb->policy, &verdict);
+    measure(sm_buf_slice(&wasm), &figures);
+    figures.cost = verdict.cost;
+    (void)report(bomb->shape->name, variant, sm_buf_slice(&wasm), &figures,
+                 why->status != SMELT_STATUS_OK ? why->message : "not optimised any more", budget);
+    smelt_buf_deinit(&wasm);
+}
+
+static void run_shape(const struct shape *shape, const struct sm_policy *policy,
+                      struct budget *budget)
+{
+    struct bomb bomb = {shape, policy, 1, 1};
+    struct verdict why;
+    grow(&bomb, &bomb.n, true, &why);
+    uint32_t optimised = bomb.n;
+    if (optimised != 0) {
+        run_bomb(&bomb, "optimised", &why, budget);
+    }
+    grow(&bomb, &bomb.n, false, &why);
+    if (shape->module != NULL && bomb.n != optimised) {
+        run_bomb(&bomb, "largest", &why, budget);
+    } else if (shape->module == NULL && bomb.n != 0) {
+        grow(&bomb, &bomb.copies, false, &why);
+        run_bomb(&bomb, "many", &why, budget);
+        bomb = (struct bomb){shape, policy, SMALL_BODY, 1};
+        grow(&bomb, &bomb.copies, true, &why);
+        run_bomb(&bomb, "small", &why, budget);
+    }
+}
+
+/* ---- the search ------------------------------------------------------------------------------ */
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* Hill climbing on processor time per unit of cost. */
+static void search(double seconds_left, uint64_t seed, const struct sm_policy *policy,
+                   struct budget *budget)
+{
+    uint8_t best[MIX_KINDS];
+    double best_ratio = 0;
+    uint64_t state = seed * 2 + 1;
+    memset(best, 8, sizeof(best));
+    while (seconds_left > 0) {
+        uint8_t mix[MIX_KINDS];
+        struct smelt_buf wasm = {0};
+        struct figures figures = {0};
+        struct verdict verdict;
+        memcpy(mix, best, sizeof(mix));
+        for (int i = 0; i < 3 && best_ratio > 0; i++) {
+            mix[next_random(&state) % MIX_KINDS] =
+                (uint8_t)(next_random(&state) % 3 == 0 ? 0 : next_random(&state) % 32);
+        }
+        uint32_t n = 20u << next_random(&state) % 8;
+        uint64_t code_seed = next_random(&state);
+        uint32_t copies = 0;
+        do {
+            smelt_buf_deinit(&wasm);
+            copies = copies == 0 ? 1 : copies * 2;
+            shape_build_mix(mix, policy, n, copies, code_seed, &wasm);
+            judge(sm_buf_slice(&wasm), policy, &verdict);
+        } while (verdict.status == SMELT_STATUS_OK && verdict.cost < policy->compile_cost / 4 &&
+                 copies < policy->functions / 4);
+        if (verdict.status == SMELT_STATUS_OK) {
+            measure(sm_buf_slice(&wasm), &figures);
+            figures.cost = verdict.cost;
+            double seconds = figures.own_seconds + figures.tools_seconds;
+            double ratio = seconds / (double)verdict.cost;
+            seconds_left -= seconds;
+            if (ratio > best_ratio || figures.status != SMELT_STATUS_OK) {
+                char name[64];
+                (void)snprintf(name, sizeof(name), "mix n=%u seed=%" PRIu64, n, code_seed);
+                memcpy(best, mix, sizeof(best));
+                best_ratio = ratio;
+                (void)report(name, verdict.is_optimised ? "-O1" : "-O0", sm_buf_slice(&wasm),
+                             &figures, "", budget);
+                for (uint32_t i = 0; i < MIX_KINDS; i++) {
+                    (void)printf(" %u", mix[i]);
+                }
+                (void)printf("\n");
+            }
+        } else {
+            seconds_left -= 0.1;
+        }
+        smelt_buf_deinit(&wasm);
+    }
+}
+
+/* ---- main ------------------------------------------------------------------------------------ */
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    size_t size = strlen(text);
+    return size >= strlen(suffix) && strcmp(text + size - strlen(suffix), suffix) == 0;
+}
+
+static void run_file(const char *path, const struct sm_policy *policy, struct budget *budget)
+{
+    const char *slash = strrchr(path, '/');
+    struct smelt_buf wasm = test_file_read(path);
+    struct figures figures = {0};
+    struct verdict verdict;
+    judge(sm_buf_slice(&wasm), policy, &verdict);
+    measure(sm_buf_slice(&wasm), &figures);
+    figures.cost = verdict.cost;
+    (void)report(slash != NULL ? slash + 1 : path, verdict.is_optimised ? "-O1" : "-O0",
+                 sm_buf_slice(&wasm), &figures, "", budget);
+    smelt_buf_deinit(&wasm);
+}
+
+static bool run_named(const char *name, const struct sm_policy *policy, struct budget *budget)
+{
+    for (uint32_t i = 0; i < shape_count(); i++) {
+        if (strcmp(shape_at(i)->name, name) == 0) {
+            run_shape(shape_at(i), policy, budget);
+            return true;
+        }
+    }
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    struct budget budget = {.seconds = 10, .megabytes = 512};
+    struct sm_policy policy;
+    double search_seconds = 0;
+    uint64_t seed = 1;
+    bool is_all = true;
+    sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, true);
+    print_heading();
+    for (int i = 1; i < argc; i++) {
+        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
+            budget.seconds = strtod(argv[++i], NULL);
+        } else if (i + 1 < argc && strcmp(argv[i], "--megabytes") == 0) {
+            budget.megabytes = strtod(argv[++i], NULL);
+        } else if (i + 1 < argc && strcmp(argv[i], "--search") == 0) {
+            search_seconds = strtod(argv[++i], NULL);
+        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
+            seed = strtoull(argv[++i], NULL, 10);
+        } else {
+            is_all = false;
+            if (has_suffix(argv[i], WASM_SUFFIX)) {
+                run_file(argv[i], &policy, &budget);
+            } else if (!run_named(argv[i], &policy, &budget)) {
+                (void)fprintf(stderr, "bombs: no shape or file %s\n", argv[i]);
+                return 2;
+            }
+        }
+    }
+    if (search_seconds > 0) {
+        search(search_seconds, seed, &policy, &budget);
+    } else if (is_all) {
+        for (uint32_t i = 0; i < shape_count(); i++) {
+            run_shape(shape_at(i), &policy, &budget);
+        }
+    }
+    (void)printf("%u above the budget of %.0f s and %.0f MiB\n", budget.failures, budget.seconds,
+                 budget.megabytes);
+    return budget.failures != 0;
+}
