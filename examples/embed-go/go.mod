@@ -1,0 +1,3 @@
+module smelt.example/embed
+
+go 1.19
