@@ -176,8 +176,9 @@ static struct smelt_slice embedded_guest(void)
 
 static void warn(const struct smelt_compiler *compiler, const char *line)
 {
-    if (compiler->options.warn != NULL) {
-        compiler->options.warn(compiler->options.warn_context, line);
+    const struct smelt_log *log = &compiler->options.log;
+    if (log->write != NULL) {
+        log->write(log->context, SMELT_LOG_WARNING, line);
     }
 }
 

@@ -103,9 +103,10 @@ static void assert_ran(const struct world *world, const char *expected)
     smelt_buf_deinit(&log);
 }
 
-static void warn(void *context, const char *line)
+static void take_line(void *context, enum smelt_log_level level, const char *line)
 {
     struct world *world = (struct world *)context;
+    assert_int_equal(level, SMELT_LOG_WARNING);
     assert_true(strlen(line) > 10 && strchr(line, '\n') == NULL);
     world->warnings++;
 }
@@ -140,8 +141,8 @@ static int setup(void **state)
     assert_int_equal(
         smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &world->schedule, NULL), OK);
     assert_int_equal(smelt_policy_builtin("standard-floats", &world->floats, NULL), OK);
-    world->options = (struct smelt_compiler_options){
-        .schedule = world->schedule, .warn = warn, .warn_context = world};
+    world->options =
+        (struct smelt_compiler_options){.schedule = world->schedule, .log = {take_line, world}};
     open_cache(world, "cache");
     *state = world;
     return 0;
