@@ -743,6 +743,55 @@ static void threads_share_a_pool(void **state)
     }
 }
 
+#define CROWD_LIMIT   16u /* as many slots as are reserved at once */
+#define CROWD_THREADS 8
+
+/* Too many for the pool: some are told so, and nobody that there is no memory, although the slot he
+ * will get is only being given back by another thread. */
+static void *jostle(void *argument)
+{
+    struct crowd *crowd = (struct crowd *)argument;
+    struct sm_activation *held[4] = {NULL};
+    unsigned wrong = 0;
+    for (size_t i = 0; i < (size_t)4 * ROUNDS; i++) {
+        struct sm_activation **at = &held[i % COUNT(held)];
+        sm_exec_destroy(*at);
+        enum smelt_status status =
+            sm_exec_create(crowd->modules[i % MODULES], &host, FUEL, at, NULL);
+        wrong += status != SMELT_STATUS_OK && status != SMELT_STATUS_INSTANCE_LIMIT;
+    }
+    for (size_t i = 0; i < COUNT(held); i++) {
+        sm_exec_destroy(held[i]);
+    }
+    atomic_fetch_add(&crowd->wrong, wrong);
+    return NULL;
+}
+
+static void a_full_pool_is_no_lack_of_memory(void **state)
+{
+    (void)state;
+    static const uint64_t idle_bytes[] = {1, 100000};
+    for (size_t i = 0; i < COUNT(idle_bytes); i++) {
+        pthread_t threads[CROWD_THREADS];
+        struct crowd crowd = {.pool = create_pool(&(struct sm_exec_pool_options){
+                                  .instances_max = CROWD_LIMIT, .idle_bytes = idle_bytes[i]})};
+        for (size_t j = 0; j < MODULES; j++) {
+            crowd.modules[j] = guest_load_all_into(crowd.pool);
+        }
+        for (size_t j = 0; j < CROWD_THREADS; j++) {
+            assert_int_equal(pthread_create(&threads[j], NULL, jostle, &crowd), 0);
+        }
+        for (size_t j = 0; j < CROWD_THREADS; j++) {
+            assert_int_equal(pthread_join(threads[j], NULL), 0);
+        }
+        for (size_t j = 0; j < MODULES; j++) {
+            sm_exec_release(crowd.modules[j]);
+        }
+        sm_exec_pool_destroy(crowd.pool);
+        assert_int_equal(crowd.wrong, 0);
+    }
+}
+
 /* ---- failures ----------------------------------------------------------------------------- */
 
 static void allocation_failures(void **state)
@@ -779,6 +828,7 @@ int main(void)
         cmocka_unit_test(a_child_process_resets_too),
         cmocka_unit_test(images_need_no_descriptor),
         cmocka_unit_test(threads_share_a_pool),
+        cmocka_unit_test(a_full_pool_is_no_lack_of_memory),
         cmocka_unit_test(allocation_failures),
     };
     int failures = cmocka_run_group_tests_name("exec_pool", tests, NULL, NULL);
