@@ -194,8 +194,11 @@ enum sm_memory_growth sm_memory_grow(struct sm_memory *memory, uint32_t pages)
     if (more > memory->pages_max * SM_PAGE_BYTES - memory->size) {
         return SM_MEMORY_LIMIT;
     }
+    if (more == 0) { /* as it must be where there is no memory */
+        return SM_MEMORY_GREW;
+    }
     uint8_t *end = memory->base + memory->size;
-    if (more != 0 && mprotect(end, (size_t)more, PROT_READ | PROT_WRITE) != 0) {
+    if (mprotect(end, (size_t)more, PROT_READ | PROT_WRITE) != 0) {
         (void)mprotect(end, (size_t)more, PROT_NONE); /* the kernel may have done a part of it */
         return SM_MEMORY_REFUSED;
     }
