@@ -165,7 +165,8 @@ enum smelt_status cli_session_open_engine(struct cli_session *session,
 {
     enum smelt_status status;
     struct smelt_engine_options engine;
-    CLI_TRY(cli_outfile_check(&session->metrics, options->values[CLI_OPTION_METRICS].text, err));
+    CLI_TRY(cli_outfile_check(&session->metrics, options->values[CLI_OPTION_METRICS].text,
+                              options->argument_count != 0 ? options->arguments[0] : NULL, err));
     if (session->compiler == NULL) {
         CLI_TRY(cli_session_open_compiler(session, options, out, err));
     }
