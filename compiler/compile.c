@@ -224,20 +224,17 @@ enum smelt_status smelt_compiler_create(const struct smelt_compiler_options *opt
         return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
                             "unknown tier or optimisation");
     }
-    const struct smelt_profile *profile =
-        options->profile != NULL ? options->profile : &smelt_profile_engine;
-    enum smelt_status status = sm_schedule_check_profile(options->schedule, profile, err);
-    if (status != SMELT_STATUS_OK) {
-        return status;
-    }
     struct smelt_compiler *compiler = (struct smelt_compiler *)sm_calloc(1, sizeof(*compiler));
     if (compiler == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
     compiler->options = *options;
-    compiler->options.profile = profile;
+    if (compiler->options.profile == NULL) {
+        compiler->options.profile = &smelt_profile_engine;
+    }
     if (compiler->options.policy == NULL) {
-        status = smelt_policy_builtin(SMELT_POLICY_DEFAULT, &compiler->own_policy, err);
+        enum smelt_status status =
+            smelt_policy_builtin(SMELT_POLICY_DEFAULT, &compiler->own_policy, err);
         if (status != SMELT_STATUS_OK) {
             sm_free(compiler);
             return status;
@@ -848,7 +845,12 @@ enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compi
                                               void *context, struct smelt_error *err)
 {
     struct job job = {.compiler = compiler, .wasm = wasm, .err = err};
-    enum smelt_status status = stage_decode(&job);
+    enum smelt_status status =
+        sm_schedule_check_profile(compiler->options.schedule, compiler->options.profile, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    status = stage_decode(&job);
     if (status == SMELT_STATUS_OK) {
         status = sm_explain_fuel(&job.module, compiler->options.profile, compiler->options.schedule,
                                  visit, context, err);

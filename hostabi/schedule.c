@@ -253,16 +253,13 @@ enum smelt_status sm_schedule_check_profile(const struct smelt_schedule *schedul
                                             const struct smelt_profile *profile,
                                             struct smelt_error *err)
 {
-    if (schedule->host_count == profile->function_count &&
-        sm_slice_equal_text(schedule->profile_name, profile->name)) {
+    if (schedule->host_count == profile->function_count) {
         return SMELT_STATUS_OK;
     }
     return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                        "the gas schedule prices %u host functions of profile %.*s, profile %s has "
-                        "%u: parse the schedule for this profile",
-                        schedule->host_count, (int)schedule->profile_name.size,
-                        (const char *)schedule->profile_name.data, profile->name,
-                        profile->function_count);
+                        "the gas schedule prices %u host functions, profile %s has %u: parse the "
+                        "schedule for this profile",
+                        schedule->host_count, profile->name, profile->function_count);
 }
 
 uint64_t sm_schedule_charge(struct sm_schedule_rate rate, uint64_t size)

@@ -35,8 +35,8 @@ const struct sm_schedule_dynamic *sm_schedule_dynamic(const struct smelt_schedul
 const struct sm_schedule_host *sm_schedule_hosts(const struct smelt_schedule *schedule,
                                                  uint32_t *count);
 
-/* INVALID_ARGUMENT unless the schedule was parsed for this profile: same name, same host functions.
- */
+/* INVALID_ARGUMENT when the schedule prices more or fewer host functions than the profile has: it
+ * was parsed for another one. */
 enum smelt_status sm_schedule_check_profile(const struct smelt_schedule *schedule,
                                             const struct smelt_profile *profile,
                                             struct smelt_error *err);

@@ -642,27 +642,61 @@ static void test_wrong_options(void **state)
 {
     struct world *world = (struct world *)*state;
     struct smelt_compiler *compiler = NULL;
-    struct smelt_compiler_options wrong[6];
-    struct smelt_profile renamed = smelt_profile_engine;
-    struct smelt_profile smaller = smelt_profile_engine;
-    renamed.name = "other";
-    smaller.function_count--;
-    for (size_t i = 0; i < 6; i++) {
+    struct smelt_compiler_options wrong[4];
+    for (size_t i = 0; i < 4; i++) {
         wrong[i] = world->options;
     }
     wrong[0].cache = NULL;
     wrong[1].schedule = NULL;
     wrong[2].tier = (enum smelt_tier)1;
     wrong[3].optimisation = (enum smelt_optimisation)3;
-    wrong[4].profile = &renamed; /* and a schedule for engine */
-    wrong[5].profile = &smaller;
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < 4; i++) {
         assert_int_equal(smelt_compiler_create(&wrong[i], &compiler, NULL),
                          SMELT_STATUS_INVALID_ARGUMENT);
         assert_null(compiler);
     }
     assert_int_equal(smelt_compiler_create(NULL, &compiler, NULL), SMELT_STATUS_INVALID_ARGUMENT);
     smelt_compiler_destroy(NULL);
+}
+
+static enum smelt_status ignore_function(void *context, const struct smelt_fuel_func *func)
+{
+    (void)context;
+    (void)func;
+    return OK;
+}
+
+/* Prices of a profile with one function less: there is none for the last. */
+static void test_explaining_wants_the_schedule_of_the_profile(void **state)
+{
+    struct world *world = (struct world *)*state;
+    struct smelt_compiler *compiler = NULL;
+    struct smelt_profile smaller = smelt_profile_engine;
+    struct smelt_schedule *schedule = NULL;
+    struct smelt_error err = {0};
+    smaller.function_count--;
+    const struct smelt_host_function *last =
+        &smelt_profile_engine.functions[smaller.function_count];
+    struct smelt_slice whole = smelt_schedule_text(world->schedule);
+    char line[64];
+    (void)snprintf(line, sizeof(line), "\n%s = {", last->name);
+    const uint8_t *start = memmem(whole.data, whole.size, line, strlen(line));
+    assert_non_null(start);
+    size_t before = (size_t)(start - whole.data);
+    const uint8_t *end = memchr(start + 1, '\n', whole.size - before - 1);
+    struct smelt_buf text = {0};
+    assert_true(sm_buf_append(&text, whole.data, before));
+    assert_true(sm_buf_append(&text, end, (size_t)(whole.data + whole.size - end)));
+    assert_int_equal(smelt_schedule_parse(sm_buf_slice(&text), &smaller, &schedule, NULL), OK);
+    world->options.schedule = schedule;
+    assert_int_equal(smelt_compiler_create(&world->options, &compiler, NULL), OK);
+    assert_int_equal(smelt_compiler_explain_fuel(compiler, sm_buf_slice(&world->module),
+                                                 ignore_function, NULL, &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "parse the schedule for this profile"));
+    smelt_compiler_destroy(compiler);
+    smelt_schedule_destroy(schedule);
+    smelt_buf_deinit(&text);
 }
 
 /* ---- what the bytes depend on ---------------------------------------------------------------- */
@@ -865,6 +899,7 @@ int main(void)
         WITH_WORLD(test_refused_modules),
         WITH_WORLD(test_module_smaller_than_the_limit),
         WITH_WORLD(test_wrong_options),
+        WITH_WORLD(test_explaining_wants_the_schedule_of_the_profile),
         WITH_WORLD(test_same_key_same_bytes),
         WITH_WORLD(test_ingredients_of_the_key),
         WITH_WORLD(test_allocation_failures),
