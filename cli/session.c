@@ -130,6 +130,8 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
     struct smelt_compiler_options compiler;
     char directory[SMELT_PATH_BYTES];
     const char *cache = options->values[CLI_OPTION_CACHE].text;
+    CLI_TRY(cli_outfile_check(&session->metrics, options->values[CLI_OPTION_METRICS].text,
+                              options->argument_count != 0 ? options->arguments[0] : NULL, err));
     CLI_TRY(open_rules(session, options, err));
     if (cache == NULL) {
         CLI_TRY(smelt_cache_default_directory(directory, sizeof(directory), err));
@@ -165,7 +167,6 @@ enum smelt_status cli_session_open_engine(struct cli_session *session,
 {
     enum smelt_status status;
     struct smelt_engine_options engine;
-    CLI_TRY(cli_outfile_check(&session->metrics, options->values[CLI_OPTION_METRICS].text, err));
     if (session->compiler == NULL) {
         CLI_TRY(cli_session_open_compiler(session, options, out, err));
     }

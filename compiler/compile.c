@@ -25,6 +25,7 @@
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
 #include "hostabi/policy.h"
+#include "hostabi/schedule.h"
 
 #include <smelt/compiler.h>
 
@@ -268,13 +269,16 @@ void smelt_compiler_destroy(struct smelt_compiler *compiler)
 
 /* ---- identity -------------------------------------------------------------------------------- */
 
-/* The version of an unchanged executable is remembered in the cache, so that a cached compile runs
- * no tool. */
+/* The version of an unchanged program is remembered in the cache, so that a cached compile runs no
+ * tool. A script is asked each time: what it runs may have changed when the script has not. */
 static enum smelt_status learn_version(struct smelt_compiler *compiler, enum sm_tool tool,
                                        struct smelt_error *err)
 {
     struct tool *known = &compiler->tools[tool];
     struct smelt_hash identity;
+    if (!sm_toolchain_is_program(known->path)) {
+        return sm_toolchain_version(tool, known->path, &known->version, err);
+    }
     enum smelt_status status = sm_toolchain_identity(known->path, &identity, err);
     if (status != SMELT_STATUS_OK) {
         return status;
@@ -299,21 +303,28 @@ static void digest_flags(struct sm_digest *digest, const char *const *flags, siz
     }
 }
 
+/* What this program puts into an artefact, whichever tools make it. */
+static void digest_code_generator(struct sm_digest *digest)
+{
+    sm_digest_u32(digest, SM_CODEGEN_VERSION);
+    sm_digest_u32(digest, SM_ABI_VERSION);
+    digest_flags(digest, common_flags, COUNT_OF(common_flags));
+    for (size_t i = 0; i < COUNT_OF(cc_rows); i++) {
+        digest_flags(digest, cc_rows[i].flags, cc_rows[i].flag_count);
+    }
+    digest_flags(digest, linker_flags, COUNT_OF(linker_flags));
+    sm_digest_slice(digest, embedded_abi());
+    sm_digest_slice(digest, embedded_guest());
+}
+
 static void compute_fingerprint(struct smelt_compiler *compiler)
 {
-    const struct cc_row *cc = &cc_rows[compiler->cc_family];
     struct sm_digest digest;
-    sm_digest_init(&digest, "smelt.toolchain.v1");
-    sm_digest_u32(&digest, SM_CODEGEN_VERSION);
-    sm_digest_u32(&digest, SM_ABI_VERSION);
+    sm_digest_init(&digest, "smelt.toolchain.v2");
+    digest_code_generator(&digest);
     for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
         sm_digest_slice(&digest, sm_buf_slice(&compiler->tools[i].version));
     }
-    digest_flags(&digest, common_flags, COUNT_OF(common_flags));
-    digest_flags(&digest, cc->flags, cc->flag_count);
-    digest_flags(&digest, linker_flags, COUNT_OF(linker_flags));
-    sm_digest_slice(&digest, embedded_abi());
-    sm_digest_slice(&digest, embedded_guest());
     sm_digest_final(&digest, &compiler->fingerprint);
 }
 
@@ -341,13 +352,13 @@ cleanup:
     return status;
 }
 
-/* With the toolchain: the artefact key. Without: what a caller asks for, which is any compiler
- * unless one was named. */
+/* With the toolchain: the artefact key. Without: what a caller asks of this code generator, which
+ * is any compiler unless one was named. */
 static void compute_key(const struct smelt_compiler *compiler, const struct smelt_hash *module_hash,
                         const struct smelt_hash *fingerprint, struct smelt_hash *out)
 {
     struct sm_digest digest;
-    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v2" : "smelt.request.v2");
+    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v2" : "smelt.request.v3");
     sm_digest_hash(&digest, module_hash);
     sm_digest_hash(&digest, &compiler->policy_digest);
     sm_digest_u32(&digest, compiler->policy.allows_any_import);
@@ -361,8 +372,7 @@ static void compute_key(const struct smelt_compiler *compiler, const struct smel
     } else {
         const char *cc = sm_toolchain_wanted(SM_TOOL_CC, compiler->options.cc_path);
         sm_digest_text(&digest, cc != NULL ? cc : "");
-        sm_digest_u32(&digest, SM_ABI_VERSION);
-        sm_digest_u32(&digest, SM_CODEGEN_VERSION);
+        digest_code_generator(&digest);
     }
     sm_digest_final(&digest, out);
 }
@@ -835,7 +845,12 @@ enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compi
                                               void *context, struct smelt_error *err)
 {
     struct job job = {.compiler = compiler, .wasm = wasm, .err = err};
-    enum smelt_status status = stage_decode(&job);
+    enum smelt_status status =
+        sm_schedule_check_profile(compiler->options.schedule, compiler->options.profile, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    status = stage_decode(&job);
     if (status == SMELT_STATUS_OK) {
         status = sm_explain_fuel(&job.module, compiler->options.profile, compiler->options.schedule,
                                  visit, context, err);

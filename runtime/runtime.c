@@ -116,7 +116,6 @@ static enum smelt_status check_options(const struct smelt_engine_options *option
                                        struct smelt_error *err)
 {
     const struct smelt_profile *profile = options->profile;
-    uint32_t cost_count = 0;
     if (options->store == NULL || options->schedule == NULL || options->source.open == NULL) {
         return invalid(err, "store, schedule and source are required");
     }
@@ -134,15 +133,7 @@ static enum smelt_status check_options(const struct smelt_engine_options *option
                                 profile->functions[i].module, profile->functions[i].name);
         }
     }
-    (void)sm_schedule_hosts(options->schedule, &cost_count);
-    if (cost_count != profile->function_count) {
-        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "the gas schedule prices %" PRIu32
-                            " host functions, profile %s has %" PRIu32
-                            ": parse the schedule for this profile",
-                            cost_count, profile->name, profile->function_count);
-    }
-    return SMELT_STATUS_OK;
+    return sm_schedule_check_profile(options->schedule, profile, err);
 }
 
 /* Refused, and not waited for, when the thread has it: a host function's. */

@@ -19,7 +19,7 @@ first=$(jq -c '[.module_hash, .artefact_key, .artefact, .bytes]' "$answer")
 run_json 0 compile "$contracts/counter.wat"
 holds '.cached == true and .timings_ms.cc == 0 and .timings_ms.wasm2c == 0'
 expect "the same artefact" "$(jq -c '[.module_hash, .artefact_key, .artefact, .bytes]' "$answer")" "$first"
-expect "tools run for a cached module" "$(cat clang.log wasm2c.log)" ""
+expect "tools run for a cached module" "$(sort -u clang.log wasm2c.log)" --version
 unset SMELT_CC SMELT_WASM2C
 
 echo "== text, binary and standard input are the same module"
@@ -156,6 +156,16 @@ unchanged fail_output not_found compile other.wat --emit-wasm missing/out.wasm
 unchanged fail_output io compile other.wat -o other.wat/out.so
 unchanged fail_output not_found compile missing.wat -o directory/out.so
 unchanged refuses 2 invalid_argument compile other.wat -o same --emit-c same
+unchanged refuses 2 invalid_argument compile other.wat -o same --emit-c ./same
+unchanged refuses 2 invalid_argument compile other.wat --emit-c directory/same --emit-wasm "$PWD/directory/../directory/same"
+cp other.wat other.copy
+ln -s other.wat other.link
+for output in other.wat ./other.wat other.link; do
+    unchanged refuses 2 invalid_argument compile other.wat -o $output
+    unchanged refuses 2 invalid_argument compile other.wat --emit-wasm $output
+    unchanged refuses 2 invalid_argument run other.wat other --metrics $output
+done
+cmp other.wat other.copy || fail "the module was overwritten"
 echo '(module (func (export "f") (result i32)))' >invalid.wat
 [ ! -e same ] || fail "an output was written"
 done_well

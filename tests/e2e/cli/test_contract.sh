@@ -131,6 +131,8 @@ grep -q '^smelt_execute_seconds_bucket{le="+Inf"} 1$' metrics.prom || fail "no h
 awk '/^#/ { next } NF != 2 || $2 !~ /^[0-9.e+-]+$/ { print "bad line: " $0; bad = 1 } END { exit bad }' metrics.prom ||
     fail "not the text format"
 refuses 1 io call "$counter" increment --state "$state" --metrics .
+refuses 1 io deploy "$contracts/counter.wat" --state no-metrics --metrics .
+[ ! -e no-metrics ] || fail "a state was created"
 
 echo "== many results"
 awk 'BEGIN {
