@@ -136,6 +136,16 @@ static enum smelt_status check_options(const struct smelt_engine_options *option
     return sm_schedule_check_profile(options->schedule, profile, err);
 }
 
+/* Refused, and not waited for, when the thread has it: a host function's. */
+static void init_turn(pthread_mutex_t *turn)
+{
+    pthread_mutexattr_t attributes; /* nothing here fails for a reason that applies */
+    (void)pthread_mutexattr_init(&attributes);
+    (void)pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK);
+    (void)pthread_mutex_init(turn, &attributes);
+    (void)pthread_mutexattr_destroy(&attributes);
+}
+
 enum smelt_status smelt_engine_create(const struct smelt_engine_options *options,
                                       struct smelt_engine **out, struct smelt_error *err)
 {
@@ -153,7 +163,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     if (engine == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
-    (void)pthread_mutex_init(&engine->turn, NULL); /* fails for no reason that applies */
+    init_turn(&engine->turn);
     engine->options = *options;
     if (engine->options.profile == NULL) {
         engine->options.profile = &smelt_profile_engine;
@@ -333,7 +343,10 @@ static enum smelt_status begin(struct run *run, struct smelt_error *err)
 {
     enum smelt_status status = SMELT_STATUS_OK;
     if (!run->transaction->is_static) {
-        (void)pthread_mutex_lock(&run->engine->turn);
+        if (pthread_mutex_lock(&run->engine->turn) != 0) {
+            return invalid(err, "a host function may only make static calls with the engine that "
+                                "runs it");
+        }
         run->has_turn = true;
     }
     SMELT_TRY(sm_overlay_create(run->engine->options.store, &run->shared.overlay, err));

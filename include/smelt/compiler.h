@@ -150,7 +150,10 @@ SMELT_API enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct sm
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Where an engine gets native code from. `open` yields a read-only descriptor of verified bytes
- * (a sealed memory file) that the caller closes. `wasm` is the contract's code. */
+ * (a sealed memory file) that the caller closes. `wasm` is the contract's code.
+ *
+ * Threads may call `open` at once. When one contract calls another that is not loaded, it runs like
+ * a handler (host.h): on the guest's native stack, and while other transactions wait. */
 struct smelt_artefact_source {
     enum smelt_status (*open)(void *context, const struct smelt_hash *module_hash,
                               struct smelt_slice wasm, int *fd, struct smelt_hash *key,

@@ -15,7 +15,8 @@ enum smelt_log_level {
 /* Zeroes: nobody listens. */
 struct smelt_log {
     /* One line of UTF-8 without its end, borrowed for the call. From the thread that does the work,
-     * never from a signal handler; several threads may call at once. */
+     * never from a signal handler, perhaps in the middle of a transaction: what holds for handlers
+     * (host.h) holds here. Several threads may call at once. */
     void (*write)(void *context, enum smelt_log_level level, const char *line);
     void *context;
 };

@@ -24,23 +24,12 @@
 #ifndef SM_EXEC_EXEC_H
 #define SM_EXEC_EXEC_H
 
+#include "base/sanitizer.h"
 #include "hostabi/guest/smelt_abi.h"
 
 #include <smelt/bytes.h>
 #include <smelt/status.h>
 #include <smelt/trap.h>
-
-/* 1 when this build carries the thread sanitizer, which takes most of the address space. */
-#if defined(__SANITIZE_THREAD__)
-#define SM_HAS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SM_HAS_TSAN 1
-#endif
-#endif
-#ifndef SM_HAS_TSAN
-#define SM_HAS_TSAN 0
-#endif
 
 /* ---- pools -------------------------------------------------------------------------------- */
 

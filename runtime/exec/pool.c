@@ -162,20 +162,22 @@ static void dissolve(struct sm_exec_pool *pool, struct sm_activation *activation
     sm_free(activation);
 }
 
-/* An unused slot, or new address space, or the slot of the idle activation not used for longest. */
+/* An unused slot, or the slot of the idle activation not used for longest when there are as many as
+ * activations may be in use, or new address space. There may be neither of the first two: another
+ * thread is about to give one back, or it had to abandon one. */
 static enum smelt_status take_slot(struct sm_exec_pool *pool, struct sm_slot **out,
                                    struct smelt_error *err)
 {
     for (;;) {
         struct sm_activation *victim = NULL;
-        enum smelt_status status;
+        enum smelt_status status = SMELT_STATUS_OK;
         *out = NULL;
         (void)pthread_mutex_lock(&pool->mutex);
-        if (pool->slots.unused != NULL || pool->slots.count < pool->instances_max) {
+        if (pool->slots.unused == NULL && pool->slots.count >= pool->instances_max) {
+            victim = pop_victim(pool);
+        }
+        if (victim == NULL) {
             status = sm_slots_take(&pool->slots, out, err);
-        } else {
-            status = sm_error_set(err, SMELT_STATUS_NO_MEMORY, WHERE,
-                                  "no address space is left for linear memory");
         }
         if (status != SMELT_STATUS_OK) {
             victim = pop_victim(pool);
