@@ -20,18 +20,19 @@ static enum smelt_status check_outputs(struct outputs *outputs, const struct cli
                                        struct smelt_error *err)
 {
     enum smelt_status status;
+    const char *input = options->arguments[0];
     const char *paths[] = {options->values[CLI_OPTION_OUTPUT].text,
                            options->values[CLI_OPTION_EMIT_C].text,
                            options->values[CLI_OPTION_EMIT_WASM].text};
     for (size_t i = 0; i < 3; i++) {
         const char *next = paths[(i + 1) % 3];
-        if (paths[i] != NULL && next != NULL && strcmp(paths[i], next) == 0) {
-            return cli_error_usage(err, "two outputs have the same name %.200s", paths[i]);
+        if (paths[i] != NULL && next != NULL && cli_is_same_file(paths[i], next)) {
+            return cli_error_usage(err, "two outputs go to the same file %.200s", paths[i]);
         }
     }
-    CLI_TRY(cli_outfile_check(&outputs->artefact, paths[0], err));
-    CLI_TRY(cli_outfile_check(&outputs->lowered_c, paths[1], err));
-    CLI_TRY(cli_outfile_check(&outputs->instrumented_wasm, paths[2], err));
+    CLI_TRY(cli_outfile_check(&outputs->artefact, paths[0], input, err));
+    CLI_TRY(cli_outfile_check(&outputs->lowered_c, paths[1], input, err));
+    CLI_TRY(cli_outfile_check(&outputs->instrumented_wasm, paths[2], input, err));
 cleanup:
     return status;
 }

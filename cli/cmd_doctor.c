@@ -101,6 +101,22 @@ cleanup:
     return status;
 }
 
+/* The tools that made an artefact are in its manifest. */
+static void add_tools(struct report *report, const struct smelt_artefact *artefact)
+{
+    char path[SMELT_PATH_BYTES + 8];
+    const char *cc = "C compiler found";
+    const char *linker = "linker found";
+    const char *wasm2c = "found";
+    const char *suffix = strrchr(artefact->path, '.');
+    (void)snprintf(path, sizeof(path), "%.*s.meta", (int)(suffix - artefact->path), artefact->path);
+    json_t *manifest = json_load_file(path, 0, NULL);
+    (void)json_unpack(manifest, "{s:{s:s, s:s, s:s}}", "fields", "cc", &cc, "linker", &linker,
+                      "wasm2c", &wasm2c);
+    add(report, "compiler", true, "%s; %s; wasm2c %s", cc, linker, wasm2c);
+    json_decref(manifest);
+}
+
 /* Compiles and runs the contract over the empty cache in `directory`: only that runs all tools. */
 static void check_pipeline(struct report *report, const char *directory, struct cli_output *out)
 {
@@ -115,7 +131,7 @@ static void check_pipeline(struct report *report, const char *directory, struct 
     CLI_TRY(cli_session_open_compiler(&session, &options, out, &err));
     CLI_TRY(smelt_compile(session.compiler, answer, NULL, &artefact, &err));
     is_compiled = true;
-    add(report, "compiler", true, "C compiler and wasm2c are found, supported and work");
+    add_tools(report, &artefact);
     CLI_TRY(smelt_store_create_memory(&session.store, &err));
     CLI_TRY(cli_session_open_engine(&session, &options, out, &err));
     CLI_TRY(run_answer(&session, &result, &err));

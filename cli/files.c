@@ -92,7 +92,34 @@ static char *directory_of(const char *path)
     return directory;
 }
 
-enum smelt_status cli_outfile_check(struct cli_outfile *file, const char *path,
+/* The part behind the last slash. */
+static const char *name_in(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+bool cli_is_same_file(const char *a, const char *b)
+{
+    struct stat info[2];
+    bool exists = stat(a, &info[0]) == 0;
+    if (exists != (stat(b, &info[1]) == 0)) {
+        return false;
+    }
+    if (!exists) { /* a name yet: compare where it is */
+        char *directories[2] = {directory_of(a), directory_of(b)};
+        bool is_known = directories[0] != NULL && directories[1] != NULL &&
+                        stat(directories[0], &info[0]) == 0 && stat(directories[1], &info[1]) == 0;
+        free(directories[0]);
+        free(directories[1]);
+        if (!is_known || strcmp(name_in(a), name_in(b)) != 0) {
+            return false;
+        }
+    }
+    return info[0].st_dev == info[1].st_dev && info[0].st_ino == info[1].st_ino;
+}
+
+enum smelt_status cli_outfile_check(struct cli_outfile *file, const char *path, const char *input,
                                     struct smelt_error *err)
 {
     enum smelt_status status = SMELT_STATUS_OK;
@@ -105,6 +132,9 @@ enum smelt_status cli_outfile_check(struct cli_outfile *file, const char *path,
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) {
         return cli_error_set(err, SMELT_STATUS_IO, "cannot write %s: it is %s", path,
                              S_ISDIR(info.st_mode) ? "a directory" : "not a regular file");
+    }
+    if (input != NULL && strcmp(input, "-") != 0 && cli_is_same_file(path, input)) {
+        return cli_error_usage(err, "%.200s would replace what is read", path);
     }
     directory = directory_of(path);
     if (directory == NULL) {

@@ -1,7 +1,7 @@
 /* Files the program reads and writes. Outputs are written beside their destination and renamed when
  * everything has succeeded:
  *
- *     cli_outfile_check(&file, path, &err);        before any work: is there a place for it?
+ *     cli_outfile_check(&file, path, input, &err); before any work: is there a place for it?
  *     cli_outfile_stage(&file, content, &err);     temporary file, complete and on disk
  *     cli_outfile_commit(&file, &err);             rename
  *     cli_outfile_discard(&file);                  always; removes what was not committed */
@@ -34,7 +34,11 @@ struct cli_outfile {
     char *temp;       /* name of the staged file, NULL when there is none */
 };
 
-enum smelt_status cli_outfile_check(struct cli_outfile *file, const char *path,
+/* Do both names lead to the same file, or would they once it is written? */
+bool cli_is_same_file(const char *a, const char *b);
+
+/* `input` is a file that the command reads, and that no output may replace; NULL: none. */
+enum smelt_status cli_outfile_check(struct cli_outfile *file, const char *path, const char *input,
                                     struct smelt_error *err);
 enum smelt_status cli_outfile_stage(struct cli_outfile *file, struct smelt_slice content,
                                     struct smelt_error *err);

@@ -25,6 +25,7 @@
 #include "compiler/lower/lower.h"
 #include "hostabi/guest/smelt_abi.h"
 #include "hostabi/policy.h"
+#include "hostabi/schedule.h"
 
 #include <smelt/compiler.h>
 
@@ -38,14 +39,14 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 5u
+#define SM_CODEGEN_VERSION 6u
 
-/* SMELT_OPTIMISE_BY_SIZE: modules with more code, or whose functions cost more (lower.h), or that
- * take longer (cost.h), are compiled without optimisation as a whole, as single costly functions
- * always are (SM_LOWER_UNOPTIMISED_COST). */
-#define UNOPTIMISED_CODE_BYTES   32768u /* of the code section */
-#define UNOPTIMISED_MODULE_COST  131072u
-#define UNOPTIMISED_COMPILE_COST 450000u
+/* SMELT_OPTIMISE_BY_SIZE: a module is optimised when it has no more than any of these: LLVM's
+ * passes are superlinear in the size of a function, some in that of the unit. */
+#define OPTIMISED_CODE_BYTES    32768u /* of the code section */
+#define OPTIMISED_FUNCTION_COST 16384u /* lower.h */
+#define OPTIMISED_MODULE_COST   131072u
+#define OPTIMISED_COMPILE_COST  450000u /* cost.h */
 
 /* Backstops, several times what a module that passes the gate can need (scripts/bombs): reaching
  * one is a failure of this machine, not of the module. */
@@ -176,8 +177,9 @@ static struct smelt_slice embedded_guest(void)
 
 static void warn(const struct smelt_compiler *compiler, const char *line)
 {
-    if (compiler->options.warn != NULL) {
-        compiler->options.warn(compiler->options.warn_context, line);
+    const struct smelt_log *log = &compiler->options.log;
+    if (log->write != NULL) {
+        log->write(log->context, SMELT_LOG_WARNING, line);
     }
 }
 
@@ -267,13 +269,16 @@ void smelt_compiler_destroy(struct smelt_compiler *compiler)
 
 /* ---- identity -------------------------------------------------------------------------------- */
 
-/* The version of an unchanged executable is remembered in the cache, so that a cached compile runs
- * no tool. */
+/* The version of an unchanged program is remembered in the cache, so that a cached compile runs no
+ * tool. A script is asked each time: what it runs may have changed when the script has not. */
 static enum smelt_status learn_version(struct smelt_compiler *compiler, enum sm_tool tool,
                                        struct smelt_error *err)
 {
     struct tool *known = &compiler->tools[tool];
     struct smelt_hash identity;
+    if (!sm_toolchain_is_program(known->path)) {
+        return sm_toolchain_version(tool, known->path, &known->version, err);
+    }
     enum smelt_status status = sm_toolchain_identity(known->path, &identity, err);
     if (status != SMELT_STATUS_OK) {
         return status;
@@ -298,21 +303,28 @@ static void digest_flags(struct sm_digest *digest, const char *const *flags, siz
     }
 }
 
+/* What this program puts into an artefact, whichever tools make it. */
+static void digest_code_generator(struct sm_digest *digest)
+{
+    sm_digest_u32(digest, SM_CODEGEN_VERSION);
+    sm_digest_u32(digest, SM_ABI_VERSION);
+    digest_flags(digest, common_flags, COUNT_OF(common_flags));
+    for (size_t i = 0; i < COUNT_OF(cc_rows); i++) {
+        digest_flags(digest, cc_rows[i].flags, cc_rows[i].flag_count);
+    }
+    digest_flags(digest, linker_flags, COUNT_OF(linker_flags));
+    sm_digest_slice(digest, embedded_abi());
+    sm_digest_slice(digest, embedded_guest());
+}
+
 static void compute_fingerprint(struct smelt_compiler *compiler)
 {
-    const struct cc_row *cc = &cc_rows[compiler->cc_family];
     struct sm_digest digest;
-    sm_digest_init(&digest, "smelt.toolchain.v1");
-    sm_digest_u32(&digest, SM_CODEGEN_VERSION);
-    sm_digest_u32(&digest, SM_ABI_VERSION);
+    sm_digest_init(&digest, "smelt.toolchain.v2");
+    digest_code_generator(&digest);
     for (size_t i = 0; i < COUNT_OF(compiler->tools); i++) {
         sm_digest_slice(&digest, sm_buf_slice(&compiler->tools[i].version));
     }
-    digest_flags(&digest, common_flags, COUNT_OF(common_flags));
-    digest_flags(&digest, cc->flags, cc->flag_count);
-    digest_flags(&digest, linker_flags, COUNT_OF(linker_flags));
-    sm_digest_slice(&digest, embedded_abi());
-    sm_digest_slice(&digest, embedded_guest());
     sm_digest_final(&digest, &compiler->fingerprint);
 }
 
@@ -340,13 +352,13 @@ cleanup:
     return status;
 }
 
-/* With the toolchain: the artefact key. Without: what a caller asks for, which is any compiler
- * unless one was named. */
+/* With the toolchain: the artefact key. Without: what a caller asks of this code generator, which
+ * is any compiler unless one was named. */
 static void compute_key(const struct smelt_compiler *compiler, const struct smelt_hash *module_hash,
                         const struct smelt_hash *fingerprint, struct smelt_hash *out)
 {
     struct sm_digest digest;
-    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v2" : "smelt.request.v2");
+    sm_digest_init(&digest, fingerprint != NULL ? "smelt.artefact.v2" : "smelt.request.v3");
     sm_digest_hash(&digest, module_hash);
     sm_digest_hash(&digest, &compiler->policy_digest);
     sm_digest_u32(&digest, compiler->policy.allows_any_import);
@@ -360,8 +372,7 @@ static void compute_key(const struct smelt_compiler *compiler, const struct smel
     } else {
         const char *cc = sm_toolchain_wanted(SM_TOOL_CC, compiler->options.cc_path);
         sm_digest_text(&digest, cc != NULL ? cc : "");
-        sm_digest_u32(&digest, SM_ABI_VERSION);
-        sm_digest_u32(&digest, SM_CODEGEN_VERSION);
+        digest_code_generator(&digest);
     }
     sm_digest_final(&digest, out);
 }
@@ -553,23 +564,18 @@ cleanup:
     return status;
 }
 
-static bool is_costly(const struct sm_wasm_module *module, enum sm_cc_family family)
+bool sm_compile_optimises(const struct sm_wasm_module *module)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < module->func_count; i++) {
         uint64_t cost = sm_lower_cost(module, i);
         sum += cost;
-        if (family == SM_CC_GCC && cost > SM_LOWER_UNOPTIMISED_COST) {
-            return true; /* see UNOPTIMISED in smelt_guest.h */
+        if (cost > OPTIMISED_FUNCTION_COST) {
+            return false;
         }
     }
-    return module->code_size > UNOPTIMISED_CODE_BYTES || sum > UNOPTIMISED_MODULE_COST ||
-           sm_cost_of_module(module) > UNOPTIMISED_COMPILE_COST;
-}
-
-bool sm_compile_optimises(const struct sm_wasm_module *module)
-{
-    return !is_costly(module, SM_CC_CLANG);
+    return module->code_size <= OPTIMISED_CODE_BYTES && sum <= OPTIMISED_MODULE_COST &&
+           sm_cost_of_module(module) <= OPTIMISED_COMPILE_COST;
 }
 
 static const char *optimisation_flag(const struct job *job)
@@ -582,7 +588,7 @@ static const char *optimisation_flag(const struct job *job)
     case SMELT_OPTIMISE_BY_SIZE:
         break;
     }
-    return is_costly(&job->module, job->compiler->cc_family) ? "-O0" : "-O1";
+    return sm_compile_optimises(&job->module) ? "-O1" : "-O0";
 }
 
 static void add_flags(const char **argv, size_t *count, const char *const *flags, size_t flag_count)
@@ -605,9 +611,6 @@ static enum smelt_status run_cc(struct job *job, uint32_t unit)
     size_t count = 1;
     add_flags(argv, &count, common_flags, COUNT_OF(common_flags));
     add_flags(argv, &count, cc->flags, cc->flag_count);
-    if (compiler->options.optimisation == SMELT_OPTIMISE_FULL) {
-        argv[count++] = "-DSMELT_OPTIMISE_ALL";
-    }
     if (job->unit_count > 1) {
         (void)snprintf(number, sizeof(number), "-DUNIT=%u", unit);
         argv[count++] = number;
@@ -842,7 +845,12 @@ enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compi
                                               void *context, struct smelt_error *err)
 {
     struct job job = {.compiler = compiler, .wasm = wasm, .err = err};
-    enum smelt_status status = stage_decode(&job);
+    enum smelt_status status =
+        sm_schedule_check_profile(compiler->options.schedule, compiler->options.profile, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    status = stage_decode(&job);
     if (status == SMELT_STATUS_OK) {
         status = sm_explain_fuel(&job.module, compiler->options.profile, compiler->options.schedule,
                                  visit, context, err);

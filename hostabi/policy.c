@@ -159,7 +159,8 @@ const struct sm_policy *sm_policy_values(const struct smelt_policy *policy)
 void sm_policy_digest(const struct sm_policy *policy, struct smelt_hash *out)
 {
     struct sm_digest digest;
-    sm_digest_init(&digest, "smelt.policy.v2");
+    sm_digest_init(&digest, "smelt.policy.v3");
+    sm_digest_u32(&digest, SM_RULES_VERSION);
     sm_digest_u32(&digest, policy->floats);
     sm_digest_u32(&digest, policy->names);
 #define DIGEST(key, value)                                                                         \

@@ -9,6 +9,12 @@
 
 #include <smelt/policy.h>
 
+/* Of what the code decides and no file says: what the gate counts (compiler/instrument/cost.h above
+ * all), where basic blocks start (docs/fuel.md), what the stack weighs. It is raised by every
+ * change of these, and is in the digest of every policy: nodes that would judge differently refuse
+ * each other's states. */
+#define SM_RULES_VERSION 1u
+
 /* What the accepted subset has beyond WebAssembly 1.0: X(name, "what it stands for"). */
 #define SM_POLICY_FEATURES(X)                                                                      \
     X(sign_extension, "`extend8_s`, `extend16_s`, `extend32_s`")                                   \

@@ -249,6 +249,19 @@ const struct sm_schedule_host *sm_schedule_hosts(const struct smelt_schedule *sc
     return schedule->hosts;
 }
 
+enum smelt_status sm_schedule_check_profile(const struct smelt_schedule *schedule,
+                                            const struct smelt_profile *profile,
+                                            struct smelt_error *err)
+{
+    if (schedule->host_count == profile->function_count) {
+        return SMELT_STATUS_OK;
+    }
+    return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                        "the gas schedule prices %u host functions, profile %s has %u: parse the "
+                        "schedule for this profile",
+                        schedule->host_count, profile->name, profile->function_count);
+}
+
 uint64_t sm_schedule_charge(struct sm_schedule_rate rate, uint64_t size)
 {
     const uint64_t ceiling = UINT64_MAX / 2;

@@ -35,6 +35,12 @@ const struct sm_schedule_dynamic *sm_schedule_dynamic(const struct smelt_schedul
 const struct sm_schedule_host *sm_schedule_hosts(const struct smelt_schedule *schedule,
                                                  uint32_t *count);
 
+/* INVALID_ARGUMENT when the schedule prices more or fewer host functions than the profile has: it
+ * was parsed for another one. */
+enum smelt_status sm_schedule_check_profile(const struct smelt_schedule *schedule,
+                                            const struct smelt_profile *profile,
+                                            struct smelt_error *err);
+
 /* Saturates at UINT64_MAX / 2, far above any limit. */
 uint64_t sm_schedule_charge(struct sm_schedule_rate rate, uint64_t size);
 

@@ -96,6 +96,7 @@ static struct sm_toml_key *find_key(const struct reader *reader, const char *pat
  * the first key inside it. */
 static enum smelt_status open_table(const struct reader *reader, char path[SM_TOML_KEY_BYTES])
 {
+    const char *what = "unknown table";
     size_t size = strlen(path);
     uint32_t depth = 0;
     for (size_t i = 0; i < size; i++) {
@@ -108,13 +109,15 @@ static enum smelt_status open_table(const struct reader *reader, char path[SM_TO
         if (strncmp(key->path, path, size + 1) != 0) {
             continue;
         }
-        if ((key->tables >> depth & 1) != 0) {
-            return fail(reader, "table is given twice", path);
+        if ((key->tables >> depth & 1) == 0) {
+            key->tables |= UINT32_C(1) << depth;
+            return SMELT_STATUS_OK;
         }
-        key->tables |= UINT32_C(1) << depth;
-        return SMELT_STATUS_OK;
+        what = "table is given twice";
+        break;
     }
-    return fail(reader, "unknown table", path);
+    path[size] = '\0';
+    return fail(reader, what, path);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -253,7 +256,7 @@ static enum smelt_status read_pair(struct reader *reader, const char *prefix, bo
         do {
             SMELT_TRY(read_pair(reader, path, false));
         } while (accept(reader, ','));
-        return accept(reader, '}') ? SMELT_STATUS_OK : fail(reader, "expected ',' or '}'", path);
+        return accept(reader, '}') ? SMELT_STATUS_OK : fail(reader, "expected ',' or '}'", "");
     }
     key = find_key(reader, path);
     if (key == NULL) {

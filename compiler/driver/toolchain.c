@@ -9,6 +9,7 @@
 #include "compiler/driver/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -148,6 +149,19 @@ enum smelt_status sm_toolchain_identity(const char *path, struct smelt_hash *out
     return SMELT_STATUS_OK;
 }
 
+bool sm_toolchain_is_program(const char *path)
+{
+    static const uint8_t magic[4] = {0x7f, 'E', 'L', 'F'};
+    uint8_t start[sizeof(magic)];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_program = fd >= 0 && read(fd, start, sizeof(start)) == (ssize_t)sizeof(start) &&
+                      memcmp(start, magic, sizeof(magic)) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return is_program;
+}
+
 /* "<name> (<vendor>) 12.<minor>.<patch>", where the name is the one it was run by: "cc" here, what
  * a wrapper chose there. */
 static bool is_gcc(struct smelt_slice version)
@@ -201,6 +215,13 @@ enum smelt_status sm_toolchain_version(enum sm_tool tool, const char *path,
     enum smelt_status status = SMELT_STATUS_OK;
     struct smelt_slice line = {0};
     SMELT_TRY(sm_process_run(&process, &result, err));
+    if (result.exit_code > 0) {
+        status =
+            sm_error_set(err, SMELT_STATUS_TOOL_FAILED, WHERE,
+                         "%s --version failed with exit code %d; wanted here is %s (package %s)",
+                         path, result.exit_code, tools[tool].supported, tools[tool].package);
+        goto cleanup;
+    }
     SMELT_TRY(sm_process_expect_success(&result, tools[tool].label, err));
     line = sm_slice(result.output.data, result.output.size);
     for (size_t i = 0; i < line.size; i++) {

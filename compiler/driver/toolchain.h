@@ -5,6 +5,8 @@
 #include <smelt/bytes.h>
 #include <smelt/status.h>
 
+#include <stdbool.h>
+
 #define SM_TOOL_PATH_BYTES 4096
 
 enum sm_tool { SM_TOOL_WASM2C, SM_TOOL_CC, SM_TOOL_LINKER, SM_TOOL_WAT2WASM, SM_TOOL_COUNT };
@@ -24,8 +26,11 @@ enum smelt_status sm_toolchain_find_linker(const char *cc_path, char *out, struc
 /* What was asked for: `given`, else the environment variable's value; NULL: any will do. */
 const char *sm_toolchain_wanted(enum sm_tool tool, const char *given);
 
-/* Digest of the executable's identity on this machine (real path, device, inode, size, times): when
- * it is the same, the version is the same and need not be asked again. */
+/* An ELF executable, and not a script that runs another one? */
+bool sm_toolchain_is_program(const char *path);
+
+/* Digest of the program's identity on this machine (real path, device, inode, size, times): when it
+ * is the same, the version is the same and need not be asked again. */
 enum smelt_status sm_toolchain_identity(const char *path, struct smelt_hash *out,
                                         struct smelt_error *err);
 

@@ -15,6 +15,7 @@
 #include <smelt/cache.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/log.h>
 #include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
@@ -47,10 +48,7 @@ struct smelt_compiler_options {
     bool allows_any_import;  /* compile modules for other hosts; the result cannot be deployed */
     const char *cc_path;     /* clang or gcc; NULL: $SMELT_CC, else the newest clang in $PATH */
     const char *wasm2c_path; /* NULL: $SMELT_WASM2C, else wasm2c in $PATH */
-    /* Called with one line for things worth an operator's eye (a quarantined entry …); may be NULL.
-     */
-    void (*warn)(void *context, const char *line);
-    void *warn_context;
+    struct smelt_log log;
 };
 
 struct smelt_compiler;
@@ -152,7 +150,10 @@ SMELT_API enum smelt_status smelt_wat_to_wasm(struct smelt_slice text, struct sm
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Where an engine gets native code from. `open` yields a read-only descriptor of verified bytes
- * (a sealed memory file) that the caller closes. `wasm` is the contract's code. */
+ * (a sealed memory file) that the caller closes. `wasm` is the contract's code.
+ *
+ * Threads may call `open` at once. When one contract calls another that is not loaded, it runs like
+ * a handler (host.h): on the guest's native stack, and while other transactions wait. */
 struct smelt_artefact_source {
     enum smelt_status (*open)(void *context, const struct smelt_hash *module_hash,
                               struct smelt_slice wasm, int *fd, struct smelt_hash *key,

@@ -13,9 +13,10 @@
  *   4. the handler runs. It returns SMELT_HOST_CONTINUE, or SMELT_HOST_STOP when one of the
  *      functions below told it that the frame has ended (pass STOP on at once, after cleaning up).
  *
- * Handlers run on the guest's native stack: at most SMELT_HOST_STACK_BYTES are theirs. They are not
- * interrupted by a deadline or a cancellation, which take effect when they return; system calls may
- * return EINTR meanwhile. */
+ * Handlers run on the guest's native stack: at most SMELT_HOST_STACK_BYTES are theirs. They always
+ * return: no exception, longjmp or end of the thread may pass through the contract below them. They
+ * are not interrupted by a deadline or a cancellation, which take effect when they return; system
+ * calls that SA_RESTART does not restart (signal(7)) may return EINTR meanwhile. */
 #ifndef SMELT_HOST_H
 #define SMELT_HOST_H
 

@@ -13,7 +13,14 @@
  * returned.
  *
  * Threads may share an engine. Transactions that may write take turns, in no particular order; each
- * starts from what the one before has written. Static calls read a snapshot and run beside them. */
+ * starts from what the one before has written. Static calls read a snapshot and run beside them.
+ *
+ * A handler may call back into the engine that runs it for a static call, which sees the state
+ * before the handler's transaction; anything else is INVALID_ARGUMENT. Calling another contract as
+ * part of the transaction is what smelt_host_call_contract does.
+ *
+ * A process that forks creates its engines afterwards: the threads of an engine, and the locks that
+ * they hold, are not the child's. */
 #ifndef SMELT_RUNTIME_H
 #define SMELT_RUNTIME_H
 
@@ -21,6 +28,7 @@
 #include <smelt/compiler.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/log.h>
 #include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
@@ -47,6 +55,10 @@ struct smelt_engine_options {
     /* Real-time signal that stops transactions with a deadline or token; 0: SIGRTMIN + 12. The
      * process must not use it for anything else. */
     int deadline_signal;
+    uint32_t resident_modules_max; /* modules kept loaded, those in use aside; 0: 256 */
+    uint32_t instances_max;        /* in use at a time, nested calls included; 0: 12288 */
+    uint64_t idle_memory_bytes;    /* that instances may keep between calls; 0: 256 MiB */
+    struct smelt_log log;
 };
 
 /* Checks that the store belongs to this profile, schedule and policy, or records them in a new
@@ -87,7 +99,7 @@ SMELT_API void smelt_cancel_destroy(struct smelt_cancel *cancel);
 /* From any thread, but not from a signal handler. Stays triggered: transactions that begin later
  * are refused as CANCELLED. */
 SMELT_API void smelt_cancel_trigger(struct smelt_cancel *cancel);
-/* Makes the token usable again. Transactions that have noticed the trigger stop all the same. */
+/* Makes the token usable again. Transactions that ran when it was triggered stop all the same. */
 SMELT_API void smelt_cancel_reset(struct smelt_cancel *cancel);
 
 struct smelt_transaction {

@@ -24,23 +24,12 @@
 #ifndef SM_EXEC_EXEC_H
 #define SM_EXEC_EXEC_H
 
+#include "base/sanitizer.h"
 #include "hostabi/guest/smelt_abi.h"
 
 #include <smelt/bytes.h>
 #include <smelt/status.h>
 #include <smelt/trap.h>
-
-/* 1 when this build carries the thread sanitizer, which takes most of the address space. */
-#if defined(__SANITIZE_THREAD__)
-#define SM_HAS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SM_HAS_TSAN 1
-#endif
-#endif
-#ifndef SM_HAS_TSAN
-#define SM_HAS_TSAN 0
-#endif
 
 /* ---- pools -------------------------------------------------------------------------------- */
 
@@ -74,6 +63,13 @@ enum smelt_status sm_exec_pool_create(const struct sm_exec_pool_options *options
                                       struct sm_exec_pool **out, struct smelt_error *err);
 /* NULL is fine. After the last of its modules is gone. */
 void sm_exec_pool_destroy(struct sm_exec_pool *pool);
+/* At this moment. */
+struct sm_exec_pool_figures {
+    uint32_t in_use;
+    uint64_t idle_bytes;
+    uint64_t made; /* activations so far that were not found idle */
+};
+struct sm_exec_pool_figures sm_exec_pool_figures(struct sm_exec_pool *pool);
 /* Which way it took; never AUTO. */
 enum sm_exec_reset sm_exec_pool_reset(const struct sm_exec_pool *pool);
 

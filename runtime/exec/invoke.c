@@ -21,6 +21,7 @@
 
 #include <string.h>
 
+/* The address sanitizer wants to be told about other stacks. */
 #if SM_HAS_ASAN
 #include <sanitizer/common_interface_defs.h>
 #endif

@@ -42,11 +42,17 @@ static enum smelt_status refused(struct smelt_error *err, int sys_errno, const c
     return sm_error_set_errno(err, SMELT_STATUS_NO_MEMORY, sys_errno, WHERE, "cannot %s", what);
 }
 
+void sm_memory_advise(uint8_t *start, size_t size)
+{
+    (void)madvise(start, size, MADV_NOHUGEPAGE);
+    (void)madvise(start, size, MADV_UNMERGEABLE);
+}
+
 enum smelt_status sm_memory_bind(struct sm_memory *memory, uint8_t *base,
                                  const struct sm_image *image, uint32_t pages_max,
                                  struct smelt_error *err)
 {
-    *memory = (struct sm_memory){.base = base, .pages_max = pages_max};
+    *memory = (struct sm_memory){.base = base, .size = image->size, .pages_max = pages_max};
     if (image->fd >= 0) {
         /* inaccessible at first: a mapping that is not writable is never refused for its size,
          * which would leave a hole in the slot */
@@ -56,8 +62,8 @@ enum smelt_status sm_memory_bind(struct sm_memory *memory, uint8_t *base,
         }
         memory->file_start = image->data_start;
         memory->file_end = image->data_end;
+        sm_memory_advise(base + image->data_start, image->data_end - image->data_start);
     }
-    memory->size = image->size;
     if (memory->size != 0 && mprotect(base, memory->size, PROT_READ | PROT_WRITE) != 0) {
         return refused(err, errno, "give linear memory its initial pages");
     }
@@ -91,8 +97,7 @@ static bool unmap_file(const struct sm_memory *memory)
              0) == MAP_FAILED) {
         return false;
     }
-    /* as the rest of the slot, so that the kernel joins the two */
-    (void)madvise(start, size, MADV_NOHUGEPAGE);
+    sm_memory_advise(start, size); /* as the rest of the slot: the kernel joins the two */
     return true;
 }
 
@@ -189,8 +194,12 @@ enum sm_memory_growth sm_memory_grow(struct sm_memory *memory, uint32_t pages)
     if (more > memory->pages_max * SM_PAGE_BYTES - memory->size) {
         return SM_MEMORY_LIMIT;
     }
-    if (more != 0 &&
-        mprotect(memory->base + memory->size, (size_t)more, PROT_READ | PROT_WRITE) != 0) {
+    if (more == 0) { /* as it must be where there is no memory */
+        return SM_MEMORY_GREW;
+    }
+    uint8_t *end = memory->base + memory->size;
+    if (mprotect(end, (size_t)more, PROT_READ | PROT_WRITE) != 0) {
+        (void)mprotect(end, (size_t)more, PROT_NONE); /* the kernel may have done a part of it */
         return SM_MEMORY_REFUSED;
     }
     memory->size += more;

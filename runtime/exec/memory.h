@@ -21,6 +21,12 @@ struct sm_memory {
     uint64_t file_end;
 };
 
+/* How the kernel is to treat the pages of a slot. No huge ones: pages are restored one by one, and
+ * those would be written as a whole for one byte. No merging of equal ones (KSM), also in a process
+ * that asked for it everywhere: a page of zeroes merged with the kernel's own looks as if it had
+ * never been written, and the time a write takes would tell contracts of each other's pages. */
+void sm_memory_advise(uint8_t *start, size_t size);
+
 /* Gives the slot at `base`, inaccessible all over, the content of `image`; it may grow to
  * `pages_max`. NO_MEMORY: the slot needs sm_memory_unbind. */
 enum smelt_status sm_memory_bind(struct sm_memory *memory, uint8_t *base,

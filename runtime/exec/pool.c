@@ -62,6 +62,7 @@ struct sm_exec_pool {
 
     pthread_mutex_t mutex; /* guards what follows, and the rings of all homes */
     uint32_t in_use;
+    uint64_t made;
     struct sm_ring idle; /* used last first */
     uint64_t idle_bytes;
     struct sm_slots slots;
@@ -161,20 +162,22 @@ static void dissolve(struct sm_exec_pool *pool, struct sm_activation *activation
     sm_free(activation);
 }
 
-/* An unused slot, or new address space, or the slot of the idle activation not used for longest. */
+/* An unused slot, or the slot of the idle activation not used for longest when there are as many as
+ * activations may be in use, or new address space. There may be neither of the first two: another
+ * thread is about to give one back, or it had to abandon one. */
 static enum smelt_status take_slot(struct sm_exec_pool *pool, struct sm_slot **out,
                                    struct smelt_error *err)
 {
     for (;;) {
         struct sm_activation *victim = NULL;
-        enum smelt_status status;
+        enum smelt_status status = SMELT_STATUS_OK;
         *out = NULL;
         (void)pthread_mutex_lock(&pool->mutex);
-        if (pool->slots.unused != NULL || pool->slots.count < pool->instances_max) {
+        if (pool->slots.unused == NULL && pool->slots.count >= pool->instances_max) {
+            victim = pop_victim(pool);
+        }
+        if (victim == NULL) {
             status = sm_slots_take(&pool->slots, out, err);
-        } else {
-            status = sm_error_set(err, SMELT_STATUS_NO_MEMORY, WHERE,
-                                  "no address space is left for linear memory");
         }
         if (status != SMELT_STATUS_OK) {
             victim = pop_victim(pool);
@@ -235,6 +238,7 @@ enum smelt_status sm_pool_take(struct sm_home *home, struct sm_activation **out,
     if (!is_full) {
         pool->in_use++;
         *out = pop_warmest(home);
+        pool->made += *out == NULL;
     }
     (void)pthread_mutex_unlock(&pool->mutex);
     if (is_full) {
@@ -454,6 +458,15 @@ void sm_exec_pool_destroy(struct sm_exec_pool *pool)
     sm_pagemap_deinit(&pool->pagemap);
     (void)pthread_mutex_destroy(&pool->mutex);
     sm_free(pool);
+}
+
+struct sm_exec_pool_figures sm_exec_pool_figures(struct sm_exec_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->mutex);
+    const struct sm_exec_pool_figures figures = {
+        .in_use = pool->in_use, .idle_bytes = pool->idle_bytes, .made = pool->made};
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return figures;
 }
 
 enum sm_exec_reset sm_exec_pool_reset(const struct sm_exec_pool *pool)

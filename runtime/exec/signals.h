@@ -11,22 +11,12 @@
 #ifndef SM_EXEC_SIGNALS_H
 #define SM_EXEC_SIGNALS_H
 
+#include "base/sanitizer.h"
+
 #include <smelt/status.h>
 
 #include <signal.h>
 #include <stdbool.h>
-
-/* 1 when this build carries the thread sanitizer. */
-#if defined(__SANITIZE_THREAD__)
-#define SM_HAS_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SM_HAS_TSAN 1
-#endif
-#endif
-#ifndef SM_HAS_TSAN
-#define SM_HAS_TSAN 0
-#endif
 
 /* For functions that are abandoned instead of returning, and for handlers that may interrupt the
  * thread sanitizer itself: it counts entries and exits of all others. */

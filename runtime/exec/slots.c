@@ -42,8 +42,7 @@ static enum smelt_status reserve(struct sm_slots *slots, size_t count, struct sm
                                   "is RLIMIT_AS set?",
                                   size >> 30);
     }
-    /* pages are restored one by one; huge ones would be written as a whole for one byte */
-    (void)madvise(mapping, size, MADV_NOHUGEPAGE);
+    sm_memory_advise((uint8_t *)mapping, size);
     chunk->mapping = (uint8_t *)mapping;
     chunk->size = size;
     uint8_t *first =

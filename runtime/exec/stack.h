@@ -8,19 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 1 when this build carries the address sanitizer: frames of host functions are several times as
- * large, and the sanitizer wants to be told about other stacks. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SM_HAS_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SM_HAS_ASAN 1
-#endif
-#endif
-#ifndef SM_HAS_ASAN
-#define SM_HAS_ASAN 0
-#endif
-
 /* No artefact needs more: larger sizes are refused before they reach the kernel. */
 #define SM_STACK_BYTES_MAX (UINT64_C(1) << 32)
 

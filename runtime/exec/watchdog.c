@@ -85,15 +85,23 @@ static enum smelt_status reason_of(const struct sm_watch *watch, uint64_t now)
     return now >= watch->deadline_ns ? SMELT_STATUS_DEADLINE_EXCEEDED : SMELT_STATUS_OK;
 }
 
-/* When to look again. The first reason stands. */
+/* The first reason stands, whoever gives it. */
+static void give_reason(struct sm_watch *watch, enum smelt_status reason)
+{
+    int none = SMELT_STATUS_OK;
+    if (reason != SMELT_STATUS_OK) {
+        (void)atomic_compare_exchange_strong_explicit(&watch->reason, &none, (int)reason,
+                                                      memory_order_relaxed, memory_order_relaxed);
+    }
+}
+
+/* When to look again. */
 static uint64_t look(const struct sm_watchdog *watchdog, uint64_t now)
 {
     uint64_t next = UINT64_MAX;
     for (struct sm_watch *watch = watchdog->watches; watch != NULL; watch = watch->next) {
         uint64_t again = watch->deadline_ns;
-        if (atomic_load_explicit(&watch->reason, memory_order_relaxed) == SMELT_STATUS_OK) {
-            atomic_store_explicit(&watch->reason, (int)reason_of(watch, now), memory_order_relaxed);
-        }
+        give_reason(watch, reason_of(watch, now));
         if (atomic_load_explicit(&watch->reason, memory_order_relaxed) != SMELT_STATUS_OK) {
             send(watchdog, watch);
             again = now + MS;
@@ -231,6 +239,18 @@ static void unlink_from_watchdog(struct sm_watch *watch)
     (void)pthread_mutex_unlock(&watch->watchdog->mutex);
 }
 
+/* SIG_BLOCK or SIG_UNBLOCK, this one signal of the calling thread. Returns whether it was blocked
+ * before. */
+static bool block(int how, int signal)
+{
+    sigset_t set;
+    sigset_t before;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, signal);
+    (void)pthread_sigmask(how, &set, &before);
+    return sigismember(&before, signal) == 1;
+}
+
 enum smelt_status sm_watch_begin(struct sm_watch *watch, struct sm_watchdog *watchdog,
                                  uint64_t deadline_ms, struct smelt_cancel *cancel,
                                  struct smelt_error *err)
@@ -252,20 +272,18 @@ enum smelt_status sm_watch_begin(struct sm_watch *watch, struct sm_watchdog *wat
         return status;
     }
 
-    sigset_t ours;
-    (void)sigemptyset(&ours);
-    (void)sigaddset(&ours, watchdog->signal);
-    (void)pthread_sigmask(SIG_UNBLOCK, &ours, &watch->mask);
+    watch->was_blocked = block(SIG_UNBLOCK, watchdog->signal);
     watch->outer = sm_exec_thread.watch;
-    sm_exec_thread.watch = watch;
     watch->watchdog = watchdog;
+    atomic_signal_fence(memory_order_release); /* whole before our handler finds it */
+    sm_exec_thread.watch = watch;
     (void)pthread_mutex_lock(&watchdog->mutex);
     link_to_watchdog(watchdog, watch);
     (void)pthread_mutex_unlock(&watchdog->mutex);
     if (cancel != NULL) {
         link_to_token(watch);
         if (atomic_load(&cancel->is_triggered)) { /* since the look above */
-            atomic_store_explicit(&watch->reason, SMELT_STATUS_CANCELLED, memory_order_relaxed);
+            give_reason(watch, SMELT_STATUS_CANCELLED);
         }
     }
     return SMELT_STATUS_OK;
@@ -285,8 +303,9 @@ void sm_watch_end(struct sm_watch *watch)
      * next system call, and must do so while our handler is there. */
     (void)syscall(SYS_gettid);
     sm_exec_thread.watch = watch->outer;
-    if (sigismember(&watch->mask, watch->watchdog->signal) == 1) {
-        (void)pthread_sigmask(SIG_SETMASK, &watch->mask, NULL);
+    atomic_signal_fence(memory_order_release);
+    if (watch->was_blocked) {
+        (void)block(SIG_BLOCK, watch->watchdog->signal);
     }
     memset(watch, 0, sizeof(*watch));
 }
@@ -320,6 +339,7 @@ void smelt_cancel_trigger(struct smelt_cancel *cancel)
     (void)pthread_mutex_lock(&cancel->mutex);
     atomic_store(&cancel->is_triggered, true);
     for (struct sm_watch *watch = cancel->watches; watch != NULL; watch = watch->cancel_next) {
+        give_reason(watch, SMELT_STATUS_CANCELLED); /* a reset may be next */
         (void)pthread_mutex_lock(&watch->watchdog->mutex);
         (void)pthread_cond_signal(&watch->watchdog->wake);
         (void)pthread_mutex_unlock(&watch->watchdog->mutex);

@@ -32,7 +32,7 @@ struct sm_watch {
     struct smelt_cancel *cancel;
     uint64_t deadline_ns; /* of the monotonic clock; UINT64_MAX: none */
     pid_t thread;
-    sigset_t mask;          /* of the thread before */
+    bool was_blocked;       /* the signal, in this thread */
     _Atomic int reason;     /* enum smelt_status; OK: go on */
     atomic_bool is_sent;    /* a signal is under way */
     struct sm_watch *outer; /* on the same thread */

@@ -7,6 +7,7 @@ holds '.ok == true and (.version | type == "string") and (.checks | length >= 4 
 holds '.checks | map(.name) | contains(["cache", "seal key", "compiler", "wat2wasm", "self test"])'
 holds '.checks | all(keys == ["detail", "name", "ok"])'
 expect "left in TMPDIR" "$(ls -A tmp)" ""
+holds '.checks[] | select(.name == "compiler") | .detail | test("clang version .*LLD .*wasm2c 1[.]0[.]32")'
 run 0 doctor
 grep -q '^ok .*self test' "$answer" || fail "human output"
 

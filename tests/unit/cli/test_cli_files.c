@@ -3,6 +3,7 @@
 #include "tests/support/cmocka_all.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,14 +61,14 @@ static void test_commit_publishes_and_discard_does_not(void **state)
     struct cli_outfile file = {0};
     struct smelt_error err = {0};
     (void)state;
-    assert_int_equal(cli_outfile_check(&file, in_directory("out"), &err), SMELT_STATUS_OK);
+    assert_int_equal(cli_outfile_check(&file, in_directory("out"), NULL, &err), SMELT_STATUS_OK);
     assert_int_equal(cli_outfile_stage(&file, SLICE("first"), &err), SMELT_STATUS_OK);
     assert_int_not_equal(access(in_directory("out"), F_OK), 0);
     assert_int_equal(cli_outfile_commit(&file, &err), SMELT_STATUS_OK);
     cli_outfile_discard(&file);
     assert_content(in_directory("out"), "first");
 
-    assert_int_equal(cli_outfile_check(&file, in_directory("out"), &err), SMELT_STATUS_OK);
+    assert_int_equal(cli_outfile_check(&file, in_directory("out"), NULL, &err), SMELT_STATUS_OK);
     assert_int_equal(cli_outfile_stage(&file, SLICE("second"), &err), SMELT_STATUS_OK);
     cli_outfile_discard(&file);
     assert_content(in_directory("out"), "first");
@@ -79,18 +80,65 @@ static void test_impossible_destinations_are_refused_early(void **state)
     struct cli_outfile file = {0};
     struct smelt_error err = {0};
     (void)state;
-    assert_int_equal(cli_outfile_check(&file, directory, &err), SMELT_STATUS_IO);
+    assert_int_equal(cli_outfile_check(&file, directory, NULL, &err), SMELT_STATUS_IO);
     assert_non_null(strstr(err.message, "directory"));
-    assert_int_equal(cli_outfile_check(&file, "/dev/null", &err), SMELT_STATUS_IO);
-    assert_int_equal(cli_outfile_check(&file, in_directory("no/out"), &err),
+    assert_int_equal(cli_outfile_check(&file, "/dev/null", NULL, &err), SMELT_STATUS_IO);
+    assert_int_equal(cli_outfile_check(&file, in_directory("no/out"), NULL, &err),
                      SMELT_STATUS_NOT_FOUND);
-    assert_int_equal(cli_outfile_check(&file, in_directory("new/"), &err), SMELT_STATUS_IO);
+    assert_int_equal(cli_outfile_check(&file, in_directory("new/"), NULL, &err), SMELT_STATUS_IO);
     assert_null(file.path);
-    assert_int_equal(cli_outfile_check(&file, NULL, &err), SMELT_STATUS_OK);
+    assert_int_equal(cli_outfile_check(&file, NULL, NULL, &err), SMELT_STATUS_OK);
     assert_int_equal(cli_outfile_stage(&file, SLICE("x"), &err), SMELT_STATUS_OK);
     assert_int_equal(cli_outfile_commit(&file, &err), SMELT_STATUS_OK);
     cli_outfile_discard(&file);
     assert_int_equal(count_files(), 0);
+}
+
+/* The directory has a file, a link to it and a directory; `new` names nothing yet. */
+static void test_other_spellings_of_a_name(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool is_same;
+    } rows[] = {
+        {"file", "file", true},
+        {"file", "./file", true},
+        {"file", "link", true},
+        {"file", "sub/../file", true},
+        {"file", "new", false},
+        {"new", "file", false},
+        {"new", "new", true},
+        {"new", "./new", true},
+        {"new", "sub/../new", true},
+        {"new", "sub/new", false},
+        {"new", "newer", false},
+        {"new", "missing/new", false},
+        {"missing/new", "missing/new", false},
+    };
+    char here[PATH_MAX];
+    (void)state;
+    assert_non_null(getcwd(here, sizeof(here)));
+    assert_int_equal(chdir(directory), 0);
+    FILE *file = fopen("file", "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(symlink("file", "link"), 0);
+    assert_int_equal(mkdir("sub", 0700), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct cli_outfile out = {0};
+        struct smelt_error err = {0};
+        if (cli_is_same_file(rows[i].a, rows[i].b) != rows[i].is_same) {
+            fail_msg("%s, %s", rows[i].a, rows[i].b);
+        }
+        if (strncmp(rows[i].a, "missing", 7) != 0) {
+            assert_int_equal(cli_outfile_check(&out, rows[i].a, rows[i].b, &err),
+                             rows[i].is_same ? SMELT_STATUS_INVALID_ARGUMENT : SMELT_STATUS_OK);
+        }
+    }
+    assert_int_equal(unlink("link"), 0);
+    assert_int_equal(unlink("file"), 0);
+    assert_int_equal(rmdir("sub"), 0);
+    assert_int_equal(chdir(here), 0);
 }
 
 static void test_reading_has_a_limit(void **state)
@@ -117,6 +165,8 @@ int main(void)
                                         remove_directory),
         cmocka_unit_test_setup_teardown(test_impossible_destinations_are_refused_early,
                                         make_directory, remove_directory),
+        cmocka_unit_test_setup_teardown(test_other_spellings_of_a_name, make_directory,
+                                        remove_directory),
         cmocka_unit_test_setup_teardown(test_reading_has_a_limit, make_directory, remove_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

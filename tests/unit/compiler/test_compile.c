@@ -3,9 +3,11 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/fs.h"
+#include "cache/objects.h"
 #include "compiler/driver/toolchain.h"
 #include "tests/support/cmocka_all.h"
 #include "tests/support/files.h"
+#include "tests/unit/compiler/embedded.h"
 
 #include <smelt/compiler.h>
 
@@ -103,9 +105,10 @@ static void assert_ran(const struct world *world, const char *expected)
     smelt_buf_deinit(&log);
 }
 
-static void warn(void *context, const char *line)
+static void take_line(void *context, enum smelt_log_level level, const char *line)
 {
     struct world *world = (struct world *)context;
+    assert_int_equal(level, SMELT_LOG_WARNING);
     assert_true(strlen(line) > 10 && strchr(line, '\n') == NULL);
     world->warnings++;
 }
@@ -140,8 +143,8 @@ static int setup(void **state)
     assert_int_equal(
         smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &world->schedule, NULL), OK);
     assert_int_equal(smelt_policy_builtin("standard-floats", &world->floats, NULL), OK);
-    world->options = (struct smelt_compiler_options){
-        .schedule = world->schedule, .warn = warn, .warn_context = world};
+    world->options =
+        (struct smelt_compiler_options){.schedule = world->schedule, .log = {take_line, world}};
     open_cache(world, "cache");
     *state = world;
     return 0;
@@ -221,16 +224,57 @@ static void test_cached_runs_nothing(void **state)
     assert_string_equal(first.path, second.path);
     assert_int_equal(first.size, second.size);
     assert_int_equal(second.timings.cc, 0);
-    /* not even for their versions */
+    /* but scripts are asked what it is that they run */
     log = take_log(world, true);
-    assert_string_equal((const char *)log.data, "");
+    assert_string_equal((const char *)log.data, "wasm2c? clang? ld.lld? ");
     smelt_buf_deinit(&log);
-    /* a tool that was touched is asked again, and nothing else */
-    plant_real(world, "clang", world->clang);
-    assert_true(compile_well(world).is_cached);
-    log = take_log(world, true);
-    assert_string_equal((const char *)log.data, "clang? ");
-    smelt_buf_deinit(&log);
+}
+
+/* The version of a program is remembered; that of a script is not, since it may run something else
+ * by now. What is remembered here is another version, so that its use shows in the key. */
+static void test_versions_that_are_remembered(void **state)
+{
+    struct world *world = (struct world *)*state;
+    char script[PATH_MAX];
+    (void)snprintf(script, sizeof(script), "%s", in(world, "tools/wasm2c"));
+    const struct {
+        const char *path;
+        bool is_program;
+    } rows[] = {{world->wasm2c, true}, {script, false}};
+    const struct smelt_hash key = compile_well(world).key;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smelt_hash identity;
+        struct smelt_artefact artefact;
+        assert_int_equal(sm_toolchain_is_program(rows[i].path), rows[i].is_program);
+        assert_int_equal(sm_toolchain_identity(rows[i].path, &identity, NULL), OK);
+        assert_int_equal(sm_cache_record_put(world->cache, "tool-version", &identity,
+                                             smelt_slice_from_string("1.0.32 as remembered"), NULL),
+                         OK);
+        world->options.wasm2c_path = rows[i].path;
+        artefact = compile_well(world);
+        assert_int_equal(memcmp(&artefact.key, &key, sizeof(key)) != 0, rows[i].is_program);
+    }
+    assert_false(sm_toolchain_is_program(in(world, "tools")));
+    assert_false(sm_toolchain_is_program(in(world, "nothing")));
+}
+
+/* A script that runs clang one day and gcc the next: each gets the flags that it takes. */
+static void test_script_that_changes_its_mind(void **state)
+{
+    struct world *world = (struct world *)*state;
+    char script[3 * PATH_MAX];
+    if (SMELT_TEST_GCC[0] == '\0') {
+        print_message("skipped: no gcc 12 here\n");
+        return;
+    }
+    (void)snprintf(script, sizeof(script), "[ -e %s ] && exec %s \"$@\"; exec %s \"$@\"",
+                   in(world, "log.gcc"), SMELT_TEST_GCC, world->clang);
+    plant(world, "clang", script);
+    struct smelt_hash by_clang = compile_well(world).key;
+    test_file_write(in(world, "log.gcc"), smelt_slice_from_string("x"));
+    struct smelt_artefact by_gcc = compile_well(world);
+    assert_false(by_gcc.is_cached);
+    assert_memory_not_equal(&by_clang, &by_gcc.key, sizeof(by_clang));
 }
 
 static void test_products_of_a_cached_artefact(void **state)
@@ -372,8 +416,9 @@ static void test_source_with_a_named_compiler(void **state)
         const char *log;
     } rows[] = {
         {NULL, SMELT_OPTIMISE_BY_SIZE, ""},
-        {named, SMELT_OPTIMISE_BY_SIZE, "named? "}, /* the same clang: its artefact is there */
-        {NULL, SMELT_OPTIMISE_NONE, "wasm2c clang ld.lld "},
+        {named, SMELT_OPTIMISE_BY_SIZE,
+         "wasm2c? named? ld.lld? "}, /* the same clang: its artefact is there */
+        {NULL, SMELT_OPTIMISE_NONE, "wasm2c? clang? ld.lld? wasm2c clang ld.lld "},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct smelt_compiler *compiler = NULL;
@@ -392,6 +437,42 @@ static void test_source_with_a_named_compiler(void **state)
         assert_string_equal((const char *)log.data, rows[i].log);
         smelt_buf_deinit(&log);
     }
+}
+
+static struct smelt_hash open_source(const struct world *world,
+                                     const struct smelt_hash *module_hash)
+{
+    struct smelt_compiler *compiler = NULL;
+    struct smelt_hash key;
+    int fd = -1;
+    assert_int_equal(smelt_compiler_create(&world->options, &compiler, NULL), OK);
+    struct smelt_artefact_source source = smelt_compiler_source(compiler);
+    assert_int_equal(
+        source.open(source.context, module_hash, sm_buf_slice(&world->module), &fd, &key, NULL),
+        OK);
+    assert_int_equal(close(fd), 0);
+    smelt_compiler_destroy(compiler);
+    return key;
+}
+
+/* Another version of this program with another header: what the old one made is not served. */
+static void test_source_with_another_guest_header(void **state)
+{
+    struct world *world = (struct world *)*state;
+    struct smelt_artefact first = compile_well(world);
+    unsigned char *comment = test_guest_header() + strlen("/* ");
+    assert_memory_equal(comment - strlen("/* "), "/* What", strlen("/* What"));
+    assert_ran(world, "wasm2c clang ld.lld ");
+    struct smelt_hash key = open_source(world, &first.module_hash);
+    assert_memory_equal(&key, &first.key, sizeof(key));
+    assert_ran(world, "");
+    *comment ^= 0x20;
+    key = open_source(world, &first.module_hash);
+    *comment ^= 0x20;
+    assert_memory_not_equal(&key, &first.key, sizeof(key));
+    assert_ran(world, "wasm2c clang ld.lld ");
+    key = open_source(world, &first.module_hash);
+    assert_memory_equal(&key, &first.key, sizeof(key));
 }
 
 /* ---- tools that misbehave -------------------------------------------------------------------- */
@@ -419,7 +500,7 @@ static const struct bad_tool {
     {"wasm2c", "echo 1.0.31", VERSION, "supported versions: wasm2c 1.0.32"},
     {"clang", "echo gcc 12", VERSION, "supported versions: clang 14 to 19, gcc 12"},
     {"ld.lld", "echo GNU ld", VERSION, "supported versions: ld.lld 14 to 19"},
-    {"wasm2c", "exit 1", FAILED, "wasm2c failed with exit code 1"},
+    {"wasm2c", "exit 1", FAILED, "wasm2c --version failed with exit code 1; wanted here is wasm2c"},
     {"wasm2c", WASM2C "echo broken >&2; exit 1", FAILED, "wasm2c failed with exit code 1: broken"},
     {"clang", CLANG "exit 70", FAILED, "clang failed with exit code 70"},
     {"ld.lld", LINKER "exit 1", FAILED, "ld.lld failed with exit code 1"},
@@ -434,15 +515,15 @@ static const struct bad_tool {
     {"clang", CLANG OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"clang", CLANG OUTPUT_OF(": >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"clang", GCC "exit 1", FAILED, "gcc failed with exit code 1"},
-    {"clang", GCC "exit 0", OUTPUT, "did not write module.su"},
-    {"clang", GCC "echo garbage >module.su", OUTPUT, "line 1 of what gcc says"},
-    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tdynamic,bounded\\n' >module.su", OUTPUT,
+    {"clang", GCC "exit 0", OUTPUT, "did not write unit0.su"},
+    {"clang", GCC "echo garbage >unit0.su", OUTPUT, "line 1 of what gcc says"},
+    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tdynamic,bounded\\n' >unit0.su", OUTPUT,
      "is not a function with a static frame"},
-    {"clang", GCC "printf 'm:1:1:func_1.part.0\\t8\\tstatic\\n' >module.su", OUTPUT,
+    {"clang", GCC "printf 'm:1:1:func_1.part.0\\t8\\tstatic\\n' >unit0.su", OUTPUT,
      "functions that its source has not"},
-    {"clang", GCC "printf 'm:1:1:func_2\\t8\\tstatic\\n' >module.su", OUTPUT,
+    {"clang", GCC "printf 'm:1:1:func_2\\t8\\tstatic\\n' >unit0.su", OUTPUT,
      "functions that its source has not"},
-    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tstatic\\n' >module.su", FAILED, "ld.lld failed"},
+    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tstatic\\n' >unit0.su", FAILED, "ld.lld failed"},
     {"ld.lld", LINKER OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"ld.lld", LINKER OUTPUT_OF("cp unit0.o $out"), OUTPUT, "is not a shared object"},
     {"ld.lld", LINKER OUTPUT_OF("cp /bin/sh $out"), OUTPUT, "the compiled"},
@@ -540,7 +621,7 @@ static void test_refused_modules(void **state)
     assert_int_equal(count_objects(world, "cache"), 0);
 }
 
-static void test_module_larger_than_the_limit(void **state)
+static void test_module_smaller_than_the_limit(void **state)
 {
     struct world *world = (struct world *)*state;
     struct smelt_artefact artefact;
@@ -576,6 +657,46 @@ static void test_wrong_options(void **state)
     }
     assert_int_equal(smelt_compiler_create(NULL, &compiler, NULL), SMELT_STATUS_INVALID_ARGUMENT);
     smelt_compiler_destroy(NULL);
+}
+
+static enum smelt_status ignore_function(void *context, const struct smelt_fuel_func *func)
+{
+    (void)context;
+    (void)func;
+    return OK;
+}
+
+/* Prices of a profile with one function less: there is none for the last. */
+static void test_explaining_wants_the_schedule_of_the_profile(void **state)
+{
+    struct world *world = (struct world *)*state;
+    struct smelt_compiler *compiler = NULL;
+    struct smelt_profile smaller = smelt_profile_engine;
+    struct smelt_schedule *schedule = NULL;
+    struct smelt_error err = {0};
+    smaller.function_count--;
+    const struct smelt_host_function *last =
+        &smelt_profile_engine.functions[smaller.function_count];
+    struct smelt_slice whole = smelt_schedule_text(world->schedule);
+    char line[64];
+    (void)snprintf(line, sizeof(line), "\n%s = {", last->name);
+    const uint8_t *start = memmem(whole.data, whole.size, line, strlen(line));
+    assert_non_null(start);
+    size_t before = (size_t)(start - whole.data);
+    const uint8_t *end = memchr(start + 1, '\n', whole.size - before - 1);
+    struct smelt_buf text = {0};
+    assert_true(sm_buf_append(&text, whole.data, before));
+    assert_true(sm_buf_append(&text, end, (size_t)(whole.data + whole.size - end)));
+    assert_int_equal(smelt_schedule_parse(sm_buf_slice(&text), &smaller, &schedule, NULL), OK);
+    world->options.schedule = schedule;
+    assert_int_equal(smelt_compiler_create(&world->options, &compiler, NULL), OK);
+    assert_int_equal(smelt_compiler_explain_fuel(compiler, sm_buf_slice(&world->module),
+                                                 ignore_function, NULL, &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.message, "parse the schedule for this profile"));
+    smelt_compiler_destroy(compiler);
+    smelt_schedule_destroy(schedule);
+    smelt_buf_deinit(&text);
 }
 
 /* ---- what the bytes depend on ---------------------------------------------------------------- */
@@ -765,16 +886,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_WORLD(test_cached_runs_nothing),
+        WITH_WORLD(test_versions_that_are_remembered),
+        WITH_WORLD(test_script_that_changes_its_mind),
         WITH_WORLD(test_products_of_a_cached_artefact),
         WITH_WORLD(test_corrupted_entry_is_rebuilt),
         WITH_WORLD(test_threads_share_one_compilation),
         WITH_WORLD(test_source_without_tools),
         WITH_WORLD(test_source_with_a_named_compiler),
+        WITH_WORLD(test_source_with_another_guest_header),
         WITH_WORLD(test_bad_tools),
         WITH_WORLD(test_tool_given_by_option),
         WITH_WORLD(test_refused_modules),
-        WITH_WORLD(test_module_larger_than_the_limit),
+        WITH_WORLD(test_module_smaller_than_the_limit),
         WITH_WORLD(test_wrong_options),
+        WITH_WORLD(test_explaining_wants_the_schedule_of_the_profile),
         WITH_WORLD(test_same_key_same_bytes),
         WITH_WORLD(test_ingredients_of_the_key),
         WITH_WORLD(test_allocation_failures),

@@ -255,7 +255,8 @@ static void test_versions(void **state)
         {SM_TOOL_WASM2C, "echo; echo 1.0.32", VERSION, "supported versions"}, /* first line only */
         {SM_TOOL_WASM2C, ":", VERSION, "is \"\""},
         {SM_TOOL_WASM2C, "echo 1.0.32 >&2", VERSION, "is \"\""},
-        {SM_TOOL_WASM2C, "echo 1.0.32; exit 1", FAILED, "wasm2c failed with exit code 1"},
+        {SM_TOOL_WASM2C, "echo 1.0.32; exit 1", FAILED,
+         "/tool --version failed with exit code 1; wanted here is wasm2c 1.0.32 (package wabt)"},
         {SM_TOOL_WASM2C, "kill -SEGV $$", FAILED, "wasm2c was ended by signal 11 (SEGV)"},
         {SM_TOOL_CC, "echo 'Debian clang version 19.1.7 (3)'", OK,
          "Debian clang version 19.1.7 (3)"},

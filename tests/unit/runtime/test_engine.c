@@ -573,6 +573,57 @@ static void handlers_cannot_break_the_engine(void **state)
     }
 }
 
+static struct reentry {
+    struct fixture *fixture;
+    struct smelt_address address;
+    enum smelt_status statuses[3]; /* of a call, a deploy, a static call */
+} reentry;
+
+/* Begins transactions in the engine that runs it. */
+static enum smelt_host_action call_back(struct smelt_host_call *call)
+{
+    const struct fixture *fixture = reentry.fixture;
+    struct smelt_transaction transaction = fixture->transaction;
+    struct smelt_receipt *receipt = NULL;
+    call->result = 0;
+    if (smelt_host_context(call)->is_static) {
+        return SMELT_HOST_CONTINUE;
+    }
+    reentry.statuses[0] =
+        smelt_call(fixture->engine, &transaction, &reentry.address, "run", NULL, 0, &receipt, NULL);
+    reentry.statuses[1] =
+        smelt_deploy(fixture->engine, &transaction, smelt_slice_from_string(GUEST), &receipt, NULL);
+    transaction.is_static = true;
+    reentry.statuses[2] =
+        smelt_call(fixture->engine, &transaction, &reentry.address, "run", NULL, 0, &receipt, NULL);
+    smelt_receipt_destroy(receipt);
+    return SMELT_HOST_CONTINUE;
+}
+
+/* The turn is taken: an answer, where waiting for it would be for ever. */
+static void handlers_may_call_back_to_read(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    smelt_host_fn handlers[64];
+    reentry = (struct reentry){.fixture = fixture, .address = fixture_deploy(fixture, GUEST)};
+    for (size_t row = 0; row < smelt_profile_engine.function_count; row++) {
+        handlers[row] = do_nothing;
+    }
+    handlers[GUEST_HOST_input_len] = call_back;
+    struct smelt_engine_options options = good_options(fixture);
+    options.handlers = handlers;
+    assert_int_equal(create(fixture, options), SMELT_STATUS_OK);
+    for (uint64_t round = 0; round < 2; round++) {
+        uint64_t nonce = nonce_of(fixture, &alice);
+        assert_int_equal(fixture_try_call(fixture, &reentry.address, "run", NULL, 0),
+                         SMELT_STATUS_OK);
+        assert_int_equal(reentry.statuses[0], SMELT_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(reentry.statuses[1], SMELT_STATUS_INVALID_ARGUMENT);
+        assert_int_equal(reentry.statuses[2], SMELT_STATUS_OK);
+        assert_int_equal(nonce_of(fixture, &alice), nonce + 1);
+    }
+}
+
 /* ---- loaded contracts ------------------------------------------------------------------------ */
 
 static void modules_are_loaded_once_while_they_are_used(void **state)
@@ -710,6 +761,7 @@ int main(void)
         TEST(a_static_call_writes_nothing_not_even_the_nonce),
         TEST(traps_say_where),
         TEST(handlers_cannot_break_the_engine),
+        TEST(handlers_may_call_back_to_read),
         TEST(modules_are_loaded_once_while_they_are_used),
         TEST(damaged_code_is_noticed),
         TEST(memory_may_run_out_at_any_allocation),

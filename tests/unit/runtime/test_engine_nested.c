@@ -1,5 +1,6 @@
 /* Nested calls: every result code, what survives, who pays, what the callee sees. */
 #include "base/bytes.h"
+#include "runtime/host/engine.h"
 #include "tests/unit/runtime/engine_fixture.h"
 
 #include <string.h>
@@ -291,6 +292,44 @@ static void the_last_fuel_goes_to_the_callee(void **state)
     assert_int_equal(used_with(&pair, before + 64, 0), before + 63);
 }
 
+/* What a caller keeps is the profile's to say; 0: nothing, 1: everything. */
+static void the_share_that_is_kept_is_the_profile_s(void **state)
+{
+    static const uint32_t divisors[] = {0, 1, 2, 1000, UINT32_MAX};
+    for (size_t i = 0; i < sizeof(divisors) / sizeof(divisors[0]); i++) {
+        struct fixture *fixture = (struct fixture *)*state;
+        struct smelt_profile profile = smelt_profile_engine;
+        struct smelt_schedule *schedule;
+        profile.fuel_kept_divisor = divisors[i];
+        smelt_engine_destroy(fixture->engine);
+        fixture->engine = NULL;
+        smelt_store_close(fixture->inner); /* it belongs to another profile */
+        assert_int_equal(smelt_store_create_memory(&fixture->inner, NULL), SMELT_STATUS_OK);
+        assert_int_equal(smelt_schedule_builtin("engine-v1", &profile, &schedule, NULL),
+                         SMELT_STATUS_OK);
+        const struct smelt_engine_options options = {.store = &fixture->store,
+                                                     .schedule = schedule,
+                                                     .source = fixture_source(fixture),
+                                                     .profile = &profile,
+                                                     .handlers = sm_engine_handlers};
+        assert_int_equal(smelt_engine_create(&options, &fixture->engine, NULL), SMELT_STATUS_OK);
+        struct pair pair = {.fixture = fixture,
+                            .caller = fixture_deploy(fixture, GUEST),
+                            .callee = fixture_deploy(fixture, GUEST)};
+        const uint64_t limit = 1000000;
+        /* by a callee that uses less than its caller may give, unless that is nothing */
+        const uint64_t asked = divisors[i] == 1 ? 0 : 500;
+        const uint64_t before = used_with(&pair, limit, asked) - asked;
+        const uint64_t left = limit - before;
+        const uint64_t kept = divisors[i] != 0 ? left / divisors[i] : 0;
+        assert_int_equal(used_with(&pair, limit, 0), limit - kept);
+        assert_int_equal(used_with(&pair, limit, UINT64_MAX), limit - kept);
+        smelt_engine_destroy(fixture->engine);
+        fixture->engine = NULL;
+        smelt_schedule_destroy(schedule);
+    }
+}
+
 /* A callee that runs out takes what it was given, and the caller goes on with the rest. */
 static void out_of_fuel_in_the_callee_costs_its_budget(void **state)
 {
@@ -480,6 +519,7 @@ int main(void)
         TEST(the_callee_s_fuel_is_the_caller_s),
         TEST(fuel_is_forwarded_as_asked_up_to_63_64ths),
         TEST(the_last_fuel_goes_to_the_callee),
+        TEST(the_share_that_is_kept_is_the_profile_s),
         TEST(out_of_fuel_in_the_callee_costs_its_budget),
         TEST(the_callee_sees_its_caller_and_the_origin),
         TEST(reentrancy_shares_storage_and_not_memory),

@@ -7,7 +7,9 @@
 #include "runtime/exec/memory.h"
 #include "runtime/exec/slots.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -218,6 +220,123 @@ static void reset_restores_everything(void **state)
     }
 }
 
+/* ---- torture ------------------------------------------------------------------------------ */
+
+#define TORTURE_CYCLES 400
+
+#ifndef MADV_PAGEOUT /* Linux 5.4 */
+#define MADV_PAGEOUT 21
+#endif
+#ifndef MADV_POPULATE_READ /* Linux 5.14 */
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_COLLAPSE /* Linux 6.1 */
+#define MADV_COLLAPSE 25
+#endif
+
+static uint32_t next_random(uint32_t *random)
+{
+    *random = *random * 1664525 + 1013904223;
+    return *random >> 8;
+}
+
+/* Stores that change a byte, stores that do not, stores of zero, loads, growth, and what the kernel
+ * may do to pages of its own accord: read ahead, swap out, collapse into huge pages. Whether it
+ * does as it is told makes no difference. */
+static void torture(struct sm_memory *memory, uint32_t *random)
+{
+    static const uint32_t counts[] = {0, 1, 3, 40, 256, 300, 700};
+    uint32_t count = counts[next_random(random) % COUNT(counts)];
+    if (next_random(random) % 4 == 0) {
+        (void)sm_memory_grow(memory, next_random(random) % 33);
+    }
+    uint64_t pages = memory->size / 4096;
+    /* often on and around the data */
+    bool is_near_data = next_random(random) % 2 == 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t page = next_random(random) % (is_near_data && pages > 16 ? 16 : pages);
+        volatile uint8_t *byte = memory->base + page * 4096 + next_random(random) % 4096;
+        switch (next_random(random) % 4) {
+        case 0:
+            *byte = (uint8_t)next_random(random);
+            break;
+        case 1:
+            *byte = *byte;
+            break;
+        case 2:
+            memset(memory->base + page * 4096, 0, 4096);
+            break;
+        default:
+            (void)*byte;
+        }
+    }
+    switch (next_random(random) % 8) {
+    case 0:
+        (void)madvise(memory->base, memory->size, MADV_PAGEOUT);
+        break;
+    case 1:
+        (void)madvise(memory->base, memory->size, MADV_POPULATE_READ);
+        break;
+    case 2:
+        (void)madvise(memory->base, memory->size, MADV_HUGEPAGE);
+        (void)madvise(memory->base, memory->size, MADV_COLLAPSE);
+        (void)madvise(memory->base, memory->size, MADV_NOHUGEPAGE);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Two activations of one image side by side: whatever is done to one of them, it is like new after
+ * a reset, and the other as it was. */
+static void torture_leaves_no_trace(void **state)
+{
+    (void)state;
+    static const enum sm_exec_reset ways[] = {SM_EXEC_RESET_SCAN, SM_EXEC_RESET_PAGEMAP,
+                                              SM_EXEC_RESET_DISCARD};
+    static uint8_t initial[32 * SM_PAGE_BYTES];
+    static uint8_t beside[32 * SM_PAGE_BYTES];
+    struct sm_descriptor descriptor = descriptor_with_data();
+    struct sm_slot *other_slot;
+    uint32_t random = 20;
+    memcpy(initial + segments[0].memory_offset, data_bytes, sizeof(data_bytes));
+    assert_int_equal(sm_slots_take(&slots, &other_slot, NULL), SMELT_STATUS_OK);
+    for (size_t i = 0; i < COUNT(ways) * 2; i++) {
+        struct sm_pagemap pagemap;
+        struct sm_image image;
+        struct sm_memory memory;
+        struct sm_memory other;
+        uint64_t resident;
+        sm_pagemap_init(&pagemap, ways[i / 2]);
+        assert_int_equal(sm_image_init(&image, &descriptor, pagemap.page_bytes, i % 2 == 0, NULL),
+                         SMELT_STATUS_OK);
+        assert_int_equal(sm_memory_bind(&memory, slot->base, &image, 64, NULL), SMELT_STATUS_OK);
+        assert_int_equal(sm_memory_bind(&other, other_slot->base, &image, 64, NULL),
+                         SMELT_STATUS_OK);
+        for (uint32_t cycle = 0; cycle < TORTURE_CYCLES; cycle++) {
+            if (cycle % 50 == 0) {
+                torture(&other, &random);
+                memcpy(beside, other.base, sizeof(beside));
+            }
+            torture(&memory, &random);
+            assert_true(sm_memory_reset(&memory, &image, &pagemap, &resident));
+            assert_int_equal(memory.size, sizeof(initial));
+            /* to look everywhere changes what is resident: not each time */
+            uint64_t from = cycle % 8 == 0 ? 0 : next_random(&random) % 500 * 4096;
+            uint64_t size = cycle % 8 == 0 ? sizeof(initial) : UINT64_C(12) * 4096;
+            assert_true(memcmp(memory.base + from, initial + from, size) == 0);
+            assert_true(memcmp(memory.base, initial, (size_t)8 * 4096) == 0);
+            assert_true(cycle % 8 != 0 || memcmp(other.base, beside, sizeof(beside)) == 0);
+        }
+        assert_false(is_readable(memory.base + memory.size));
+        assert_true(sm_memory_unbind(&memory));
+        assert_true(sm_memory_unbind(&other));
+        sm_image_deinit(&image);
+        sm_pagemap_deinit(&pagemap);
+    }
+    sm_slots_give(&slots, other_slot);
+}
+
 /* What is kept resident: as much as was written, until little of it is written again. */
 static void residency_follows_use(void **state)
 {
@@ -269,12 +388,58 @@ static void a_full_machine_is_no_memory(void **state)
     sm_slots_deinit(&none_left);
 }
 
+/* A file that cannot be mapped in the way of what should grow: nothing stays accessible. */
+static void refused_growth_leaves_no_access(void **state)
+{
+    (void)state;
+    struct sm_memory memory;
+    struct sm_image image = empty_image(1);
+    assert_int_equal(sm_memory_bind(&memory, slot->base, &image, 8, NULL), SMELT_STATUS_OK);
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    uint8_t *obstacle = memory.base + 3 * SM_PAGE_BYTES;
+    assert_ptr_equal(mmap(obstacle, SM_PAGE_BYTES, PROT_NONE, MAP_SHARED | MAP_FIXED, fd, 0),
+                     obstacle);
+    (void)close(fd);
+    assert_int_equal(sm_memory_grow(&memory, 4), SM_MEMORY_REFUSED);
+    assert_extent(&memory, 1);
+    assert_ptr_equal(mmap(obstacle, SM_PAGE_BYTES, PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0),
+                     obstacle);
+    assert_true(sm_memory_unbind(&memory));
+}
+
+/* A slot that lost a part is never used again. */
+static void a_hole_is_noticed(void **state)
+{
+    (void)state;
+    struct sm_memory memory;
+    struct sm_image image = empty_image(4);
+    struct sm_slots own = {0};
+    struct sm_slot *holed;
+    assert_int_equal(sm_slots_take(&own, &holed, NULL), SMELT_STATUS_OK);
+    image.fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC); /* which cannot be mapped */
+    image.data_end = SM_PAGE_BYTES;
+    assert_true(image.fd >= 0);
+    assert_int_equal(munmap(holed->base, SM_PAGE_BYTES), 0);
+    assert_int_equal(sm_memory_bind(&memory, holed->base, &image, 4, NULL), SMELT_STATUS_NO_MEMORY);
+    assert_false(sm_memory_unbind(&memory));
+    (void)close(image.fd);
+    sm_slots_deinit(&own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts_with_its_pages),   cmocka_unit_test(grows_in_place),
-        cmocka_unit_test(grows_to_four_gibibytes), cmocka_unit_test(reset_restores_everything),
-        cmocka_unit_test(residency_follows_use),   cmocka_unit_test(a_full_machine_is_no_memory),
+        cmocka_unit_test(starts_with_its_pages),
+        cmocka_unit_test(grows_in_place),
+        cmocka_unit_test(grows_to_four_gibibytes),
+        cmocka_unit_test(reset_restores_everything),
+        cmocka_unit_test(residency_follows_use),
+        cmocka_unit_test(a_full_machine_is_no_memory),
+        cmocka_unit_test(torture_leaves_no_trace),
+        cmocka_unit_test(refused_growth_leaves_no_access),
+        cmocka_unit_test(a_hole_is_noticed),
     };
     int failures = cmocka_run_group_tests_name("exec_memory", tests, reserve, unreserve);
     return failures != 0 || sm_alloc_blocks() != 0;

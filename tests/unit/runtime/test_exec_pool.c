@@ -7,15 +7,21 @@
 #include "base/bytes.h"
 #include "runtime/exec/stack.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef PR_SET_MEMORY_MERGE /* Linux 6.4 */
+#define PR_SET_MEMORY_MERGE 67
+#endif
 
 #define FUEL         UINT64_C(100000000)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -501,6 +507,75 @@ static void no_mappings_left_is_a_status(void **state)
     }
 }
 
+/* Whether the kernel may merge equal pages of the mapping that holds `address` (flag mg). */
+static bool is_mergeable(const void *address)
+{
+    char line[512];
+    bool is_here = false;
+    bool is_found = false;
+    bool is_merged = false;
+    FILE *file = fopen("/proc/self/smaps", "r");
+    REQUIRE(file != NULL);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        uintptr_t start;
+        uintptr_t end;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2) {
+            is_here = start <= (uintptr_t)address && (uintptr_t)address < end;
+        }
+        if (is_here && strncmp(line, "VmFlags:", 8) == 0) {
+            is_found = true;
+            is_merged = strstr(line, " mg") != NULL;
+        }
+    }
+    (void)fclose(file);
+    REQUIRE(is_found);
+    return is_merged;
+}
+
+/* A page that the contract filled with zeroes and the kernel merged with its own zero page would
+ * look like one that was never written. */
+static void where_everything_is_merged(struct sm_exec_module *module)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    void *probe = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(probe != MAP_FAILED);
+    if (!is_mergeable(probe)) {
+        _exit(77);
+    }
+    for (int round = 0; round < 2; round++) {
+        uint64_t size;
+        struct sm_activation *activation = try_create(module);
+        REQUIRE(activation != NULL);
+        const uint8_t *memory = sm_exec_memory(activation, &size);
+        for (uint64_t at = 0; at < size; at += page) {
+            REQUIRE(!is_mergeable(memory + at));
+        }
+        REQUIRE(!is_mergeable(memory + size));
+        sm_exec_destroy(activation);
+    }
+}
+
+static void pages_are_never_merged(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0) != 0) {
+            _exit(77);
+        }
+        where_everything_is_merged(guest_load_all_into(create_pool(NULL)));
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        print_message("[          ] this machine does not merge pages of a whole process\n");
+        skip();
+    }
+    assert_int_equal(status, 0);
+}
+
 /* The parent's pages are not the child's: neither may be misled by the other's. */
 static void after_a_fork(struct sm_exec_pool *pool, struct sm_exec_module *module,
                          struct sm_exec_module *other)
@@ -668,6 +743,55 @@ static void threads_share_a_pool(void **state)
     }
 }
 
+#define CROWD_LIMIT   16u /* as many slots as are reserved at once */
+#define CROWD_THREADS 8
+
+/* Too many for the pool: some are told so, and nobody that there is no memory, although the slot he
+ * will get is only being given back by another thread. */
+static void *jostle(void *argument)
+{
+    struct crowd *crowd = (struct crowd *)argument;
+    struct sm_activation *held[4] = {NULL};
+    unsigned wrong = 0;
+    for (size_t i = 0; i < (size_t)4 * ROUNDS; i++) {
+        struct sm_activation **at = &held[i % COUNT(held)];
+        sm_exec_destroy(*at);
+        enum smelt_status status =
+            sm_exec_create(crowd->modules[i % MODULES], &host, FUEL, at, NULL);
+        wrong += status != SMELT_STATUS_OK && status != SMELT_STATUS_INSTANCE_LIMIT;
+    }
+    for (size_t i = 0; i < COUNT(held); i++) {
+        sm_exec_destroy(held[i]);
+    }
+    atomic_fetch_add(&crowd->wrong, wrong);
+    return NULL;
+}
+
+static void a_full_pool_is_no_lack_of_memory(void **state)
+{
+    (void)state;
+    static const uint64_t idle_bytes[] = {1, 100000};
+    for (size_t i = 0; i < COUNT(idle_bytes); i++) {
+        pthread_t threads[CROWD_THREADS];
+        struct crowd crowd = {.pool = create_pool(&(struct sm_exec_pool_options){
+                                  .instances_max = CROWD_LIMIT, .idle_bytes = idle_bytes[i]})};
+        for (size_t j = 0; j < MODULES; j++) {
+            crowd.modules[j] = guest_load_all_into(crowd.pool);
+        }
+        for (size_t j = 0; j < CROWD_THREADS; j++) {
+            assert_int_equal(pthread_create(&threads[j], NULL, jostle, &crowd), 0);
+        }
+        for (size_t j = 0; j < CROWD_THREADS; j++) {
+            assert_int_equal(pthread_join(threads[j], NULL), 0);
+        }
+        for (size_t j = 0; j < MODULES; j++) {
+            sm_exec_release(crowd.modules[j]);
+        }
+        sm_exec_pool_destroy(crowd.pool);
+        assert_int_equal(crowd.wrong, 0);
+    }
+}
+
 /* ---- failures ----------------------------------------------------------------------------- */
 
 static void allocation_failures(void **state)
@@ -700,9 +824,11 @@ int main(void)
         cmocka_unit_test(ten_thousand_live_at_a_time),
         cmocka_unit_test(little_address_space_is_a_status),
         cmocka_unit_test(no_mappings_left_is_a_status),
+        cmocka_unit_test(pages_are_never_merged),
         cmocka_unit_test(a_child_process_resets_too),
         cmocka_unit_test(images_need_no_descriptor),
         cmocka_unit_test(threads_share_a_pool),
+        cmocka_unit_test(a_full_pool_is_no_lack_of_memory),
         cmocka_unit_test(allocation_failures),
     };
     int failures = cmocka_run_group_tests_name("exec_pool", tests, NULL, NULL);

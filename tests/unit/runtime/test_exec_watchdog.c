@@ -324,6 +324,32 @@ static void masks_are_restored(void **state)
     sm_exec_destroy(activation);
 }
 
+/* Only the watchdog's own signal is put back: what host functions did to the mask stays. */
+static void masks_of_host_functions_stay(void **state)
+{
+    (void)state;
+    struct sm_watchdog watchdog;
+    struct sm_watch watch;
+    sigset_t ours;
+    sigset_t user;
+    sigset_t before;
+    sigset_t after;
+    assert_int_equal(sm_watchdog_init(&watchdog, 0, NULL), SMELT_STATUS_OK);
+    (void)sigemptyset(&ours);
+    (void)sigaddset(&ours, watchdog.signal);
+    (void)sigemptyset(&user);
+    (void)sigaddset(&user, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &ours, &before);
+    enum smelt_status status = sm_watch_begin(&watch, &watchdog, 0, NULL, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &user, NULL);
+    sm_watch_end(&watch);
+    (void)pthread_sigmask(SIG_SETMASK, &before, &after);
+    assert_int_equal(status, SMELT_STATUS_OK);
+    assert_int_equal(sigismember(&after, watchdog.signal), 1);
+    assert_int_equal(sigismember(&after, SIGUSR1), 1);
+    sm_watchdog_deinit(&watchdog);
+}
+
 static void only_real_time_signals_will_do(void **state)
 {
     (void)state;
@@ -420,6 +446,40 @@ static void tokens_stop_everything(void **state)
     sm_watchdog_deinit(&watchdog);
 }
 
+static void *trigger_and_reset(void *argument)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
+    smelt_cancel_trigger((struct smelt_cancel *)argument);
+    smelt_cancel_reset((struct smelt_cancel *)argument);
+    return NULL;
+}
+
+/* What runs when the token is triggered stops, however soon it is reset. */
+static void a_reset_takes_nothing_back(void **state)
+{
+    (void)state;
+    struct host host = {0};
+    struct sm_activation *activation = activate(&host);
+    struct sm_watchdog watchdog;
+    struct smelt_cancel *cancel;
+    assert_int_equal(sm_watchdog_init(&watchdog, 0, NULL), SMELT_STATUS_OK);
+    assert_int_equal(smelt_cancel_create(&cancel, NULL), SMELT_STATUS_OK);
+    for (int round = 0; round < 20; round++) {
+        struct sm_watch watch;
+        pthread_t thread;
+        assert_int_equal(sm_watch_begin(&watch, &watchdog, LATE_MS, cancel, NULL), SMELT_STATUS_OK);
+        assert_int_equal(pthread_create(&thread, NULL, trigger_and_reset, cancel), 0);
+        struct sm_exec_result result = run(activation, "spin", 0);
+        sm_watch_end(&watch);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_stopped(result, SMELT_STATUS_CANCELLED);
+        assert_usable(activation);
+    }
+    smelt_cancel_destroy(cancel);
+    sm_watchdog_deinit(&watchdog);
+    sm_exec_destroy(activation);
+}
+
 /* ---- threads --------------------------------------------------------------------------------- */
 
 #define THREADS 4
@@ -507,9 +567,11 @@ int main(void)
         cmocka_unit_test(copies_overlap_as_ever),
         cmocka_unit_test(watches_nest),
         cmocka_unit_test(masks_are_restored),
+        cmocka_unit_test(masks_of_host_functions_stay),
         cmocka_unit_test(only_real_time_signals_will_do),
         cmocka_unit_test(signals_of_others_are_passed_on),
         cmocka_unit_test(tokens_stop_everything),
+        cmocka_unit_test(a_reset_takes_nothing_back),
         cmocka_unit_test(threads_share_a_watchdog_or_not),
         cmocka_unit_test(allocation_may_fail),
     };
