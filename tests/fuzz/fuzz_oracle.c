@@ -6,8 +6,8 @@
  * Runs the tapes in the files, then N tapes of a pseudorandom generator from a seed on, or as many
  * as N seconds allow. A tape that fails is written to the directory, with its module. --covers:
  * every trap and dynamic charge must have been met. --quick, for scripts/mutate: only the back end
- * that compiles fastest, and the first difference is the last. Without a main of its own (SMELT_LIBFUZZER)
- * this is a target for libFuzzer.
+ * that compiles fastest, and the first difference is the last. Without a main of its own
+ * (SMELT_LIBFUZZER) this is a target for libFuzzer.
  *
  * A module costs a run of wasm2c and clang, so each has many functions. */
 #include "base/bytes.h"
