@@ -1,11 +1,13 @@
 /* Generated modules on all sides of the oracle.
  *
- *   fuzz_oracle [--covers] [--seconds N] [--count N] [--seed N] [--keep DIRECTORY] [tape]...
+ *   fuzz_oracle [--covers | --quick] [--seconds N] [--count N] [--seed N] [--keep DIRECTORY]
+ *               [tape]...
  *
  * Runs the tapes in the files, then N tapes of a pseudorandom generator from a seed on, or as many
  * as N seconds allow. A tape that fails is written to the directory, with its module. --covers:
- * every trap and dynamic charge must have been met. Without a main of its own (SMELT_LIBFUZZER)
- * this is a target for libFuzzer.
+ * every trap and dynamic charge must have been met. --quick, for scripts/mutate: only the back end
+ * that compiles fastest, and the first difference is the last. Without a main of its own
+ * (SMELT_LIBFUZZER) this is a target for libFuzzer.
  *
  * A module costs a run of wasm2c and clang, so each has many functions. */
 #include "base/bytes.h"
@@ -35,7 +37,7 @@ static void remove_scratch(void)
     require(sm_fs_remove_tree(scratch, &err), &err);
 }
 
-static void open_oracle(bool has_every_row)
+static void open_oracle(bool has_every_row, bool is_quick)
 {
     const struct oracle_options options = {.scratch = scratch,
                                            .schedule = "engine-v1",
@@ -45,10 +47,10 @@ static void open_oracle(bool has_every_row)
                                            .swept_vectors = 1,
                                            .sweep_points = 6,
                                            .has_every_row = has_every_row,
-                                           .back_ends = {{.optimisation = SMELT_OPTIMISE_BY_SIZE},
-                                                         {.optimisation = SMELT_OPTIMISE_NONE},
+                                           .back_ends = {{.optimisation = SMELT_OPTIMISE_NONE},
+                                                         {.optimisation = SMELT_OPTIMISE_BY_SIZE},
                                                          {.optimisation = SMELT_OPTIMISE_FULL}},
-                                           .back_end_count = 3};
+                                           .back_end_count = is_quick ? 1 : 3};
     const char *parent = getenv("TMPDIR");
     struct smelt_error err = {0};
     require(sm_fs_path(scratch, sizeof(scratch), &err, "%s/fuzz_oracle.XXXXXX",
@@ -74,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct smelt_buf wasm = {0};
     if (oracle == NULL) {
-        open_oracle(false);
+        open_oracle(false, false);
     }
     FUZZ_CHECK(check_tape("tape", sm_slice(data, size), &wasm), "sides differ: see above");
     smelt_buf_deinit(&wasm);
@@ -93,25 +95,28 @@ static void keep_file(const char *directory, const char *name, const char *suffi
     require(sm_fs_publish(path, bytes, 0644, &err), &err);
 }
 
-static void run_tape(const char *name, const char *keep, struct smelt_slice tape)
+static bool run_tape(const char *name, const char *keep, struct smelt_slice tape)
 {
     struct smelt_buf wasm = {0};
-    if (!check_tape(name, tape, &wasm) && keep != NULL) {
+    bool is_good = check_tape(name, tape, &wasm);
+    if (!is_good && keep != NULL) {
         const char *slash = strrchr(name, '/');
         const char *base = slash != NULL ? slash + 1 : name;
         keep_file(keep, base, ".tape", tape);
         keep_file(keep, base, ".wasm", sm_buf_slice(&wasm));
     }
     smelt_buf_deinit(&wasm);
+    return is_good;
 }
 
-static void run_file(const char *path, const char *keep)
+static bool run_file(const char *path, const char *keep)
 {
     struct smelt_buf tape = {0};
     struct smelt_error err = {0};
     require(sm_fs_read_file(path, GENERATE_TAPE_BYTES, &tape, &err), &err);
-    run_tape(path, keep, sm_buf_slice(&tape));
+    bool is_good = run_tape(path, keep, sm_buf_slice(&tape));
     smelt_buf_deinit(&tape);
+    return is_good;
 }
 
 static uint64_t number_of(const char *text)
@@ -135,8 +140,8 @@ static uint64_t seconds_now(void)
 static int usage(const char *program)
 {
     fprintf(stderr,
-            "usage: %s [--covers] [--seconds N] [--count N] [--seed N] [--keep DIRECTORY] "
-            "[tape]...\n",
+            "usage: %s [--covers | --quick] [--seconds N] [--count N] [--seed N] "
+            "[--keep DIRECTORY] [tape]...\n",
             program);
     return EXIT_FAILURE;
 }
@@ -149,10 +154,14 @@ int main(int argc, char **argv)
     uint64_t seed = 1;
     const char *keep = NULL;
     bool has_every_row = false;
+    bool is_quick = false;
+    bool goes_on = true;
     int at = 1;
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
         if (strcmp(argv[at], "--covers") == 0) {
             has_every_row = true;
+        } else if (strcmp(argv[at], "--quick") == 0) {
+            is_quick = true;
         } else if (at + 1 == argc) {
             return usage(argv[0]);
         } else if (strcmp(argv[at], "--seconds") == 0) {
@@ -169,16 +178,16 @@ int main(int argc, char **argv)
         }
     }
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* what was found before a time-out counts */
-    open_oracle(has_every_row);
-    for (; at < argc; at++) {
-        run_file(argv[at], keep);
+    open_oracle(has_every_row, is_quick);
+    for (; at < argc && goes_on; at++) {
+        goes_on = run_file(argv[at], keep) || !is_quick;
     }
     uint64_t end = seconds_now() + seconds;
-    for (uint64_t i = 0; i < count && (seconds == 0 || seconds_now() < end); i++) {
+    for (uint64_t i = 0; i < count && goes_on && (seconds == 0 || seconds_now() < end); i++) {
         char name[32];
         (void)snprintf(name, sizeof(name), "seed-%" PRIu64, seed + i);
         generate_tape(seed + i, tape, sizeof(tape));
-        run_tape(name, keep, sm_slice(tape, sizeof(tape)));
+        goes_on = run_tape(name, keep, sm_slice(tape, sizeof(tape))) || !is_quick;
     }
     bool is_good = oracle_report(oracle);
     oracle_close(oracle);

@@ -5,94 +5,15 @@
 #include "tests/fuzz/generate.h"
 
 #include "base/alloc.h"
-#include "base/bytes.h"
-#include "compiler/wasm/encode.h"
+#include "tests/fuzz/generator.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPES_MAX     12u
-#define PARAMS_MAX    5u
-#define RESULTS_MAX   4u
-#define FUNCS_MAX     64u /* imported ones included */
-#define IMPORTS_MAX   4u
-#define GLOBALS_MAX   8u
-#define LOCALS_MAX    400u
-#define COUNTERS      3u /* i32 locals of counted loops, one per level; nothing else writes them */
-#define SEGMENTS_MAX  4u
-#define ITEMS_MAX     8u /* of an element segment */
-#define TABLE_MAX     24u
-#define STACK_MAX     4000u
-#define NESTING_MAX   12u /* control frames */
-#define EXPRESSION    5u  /* levels of operands that are made for operands */
-#define STATEMENTS    10u /* of one sequence */
-#define LABELS_MAX    6u  /* of a br_table, the default included */
-#define KEPT_MAX      24u /* operands on the stack beyond which none is left there on purpose */
-#define BUDGET_MIN    12u /* instructions of a function; closing what is open comes on top */
-#define PAGES_MAX     4u
-#define SUM_FACTOR    UINT64_C(0x100000001b3)
-#define SUM_ADDRESS   40960u
-#define SUMMED_LOCALS 8u
-#define NO_FUNCTION   UINT32_MAX
-#define OPS_OF_TYPE   96u
-
-struct signature {
-    uint8_t params[PARAMS_MAX];
-    uint8_t results[RESULTS_MAX];
-    uint32_t param_count;
-    uint32_t result_count;
-};
-
-struct frame {
-    enum sm_wasm_op op; /* block, loop, if; the function itself is a block */
-    struct signature type;
-    uint32_t base; /* stack height below its parameters */
-    bool is_dead;  /* behind an unconditional branch */
-};
-
-struct global {
-    uint8_t type;
-    bool is_mutable;
-};
-
-struct generator {
-    struct smelt_slice tape;
-    size_t at;
-
-    struct signature types[TYPES_MAX];
-    uint32_t type_count;
-    uint32_t func_types[FUNCS_MAX];
-    uint32_t func_count;
-    uint32_t import_count;
-    struct global globals[GLOBALS_MAX];
-    uint32_t global_count;
-    bool has_memory;
-    struct sm_wasm_limits memory;
-    bool has_table;
-    struct sm_wasm_limits table;
-    uint32_t elements[TABLE_MAX]; /* as after instantiation: function or NO_FUNCTION */
-    uint32_t data_count;
-    uint32_t elem_count;
-
-    /* of the function being written */
-    struct sm_encoder body;
-    uint32_t func_index;
-    uint8_t locals[LOCALS_MAX]; /* parameters first */
-    uint32_t local_count;       /* without the counters, which follow */
-    uint8_t stack[STACK_MAX];
-    uint32_t height;
-    struct frame frames[NESTING_MAX];
-    uint32_t depth;
-    uint32_t counted; /* loops open */
-    uint32_t level;   /* of expressions */
-    uint32_t budget;  /* instructions left */
-};
-
 static void put_value(struct generator *g, uint8_t type);
 static void put_sequence(struct generator *g);
 
-/* Of data segments: loads shall find something. */
-static const uint32_t segment_bytes[SEGMENTS_MAX] = {
+const uint32_t segment_bytes[SEGMENTS_MAX] = {
     300,
     16,
     0,
@@ -101,12 +22,12 @@ static const uint32_t segment_bytes[SEGMENTS_MAX] = {
 
 /* ---- the tape -------------------------------------------------------------------------------- */
 
-static uint8_t take(struct generator *g)
+uint8_t take(struct generator *g)
 {
     return g->at < g->tape.size ? g->tape.data[g->at++] : 0;
 }
 
-static uint64_t take_bits(struct generator *g, unsigned bytes)
+uint64_t take_bits(struct generator *g, unsigned bytes)
 {
     uint64_t bits = 0;
     for (unsigned i = 0; i < bytes; i++) {
@@ -116,13 +37,13 @@ static uint64_t take_bits(struct generator *g, unsigned bytes)
 }
 
 /* Below `count`, which is not 0. */
-static uint32_t choose(struct generator *g, uint32_t count)
+uint32_t choose(struct generator *g, uint32_t count)
 {
     return (uint32_t)take_bits(g, count <= 256 ? 1 : count <= 65536 ? 2 : 4) % count;
 }
 
 /* Once in `count` times. */
-static bool is_rare(struct generator *g, uint32_t count)
+bool is_rare(struct generator *g, uint32_t count)
 {
     return choose(g, count) == count - 1;
 }
@@ -133,14 +54,14 @@ static bool is_risky(struct generator *g)
     return is_rare(g, 24);
 }
 
-static uint8_t choose_type(struct generator *g)
+uint8_t choose_type(struct generator *g)
 {
     static const uint8_t types[] = {SMELT_VALTYPE_I32, SMELT_VALTYPE_I64, SMELT_VALTYPE_I32,
                                     SMELT_VALTYPE_I64, SMELT_VALTYPE_F32, SMELT_VALTYPE_F64};
     return types[choose(g, sizeof(types))];
 }
 
-static uint8_t type_of_letter(char letter)
+uint8_t type_of_letter(char letter)
 {
     switch (letter) {
     case 'i':
@@ -161,7 +82,7 @@ static struct frame *top_frame(struct generator *g)
     return &g->frames[g->depth - 1];
 }
 
-static void push(struct generator *g, uint8_t type)
+void push(struct generator *g, uint8_t type)
 {
     if (g->height == STACK_MAX) {
         abort();
@@ -169,14 +90,14 @@ static void push(struct generator *g, uint8_t type)
     g->stack[g->height++] = type;
 }
 
-static void push_all(struct generator *g, const uint8_t *types, uint32_t count)
+void push_all(struct generator *g, const uint8_t *types, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         push(g, types[i]);
     }
 }
 
-static void pop(struct generator *g, uint32_t count)
+void pop(struct generator *g, uint32_t count)
 {
     if (g->height - top_frame(g)->base < count) {
         abort();
@@ -211,18 +132,18 @@ static void die(struct generator *g)
 
 /* ---- plain instructions ---------------------------------------------------------------------- */
 
-static void put_instr(struct generator *g, struct sm_wasm_instr instr)
+void put_instr(struct generator *g, struct sm_wasm_instr instr)
 {
     sm_encode_instr(&g->body, &instr, UINT32_MAX, 0);
     g->budget -= g->budget != 0;
 }
 
-static void put_op(struct generator *g, enum sm_wasm_op op)
+void put_op(struct generator *g, enum sm_wasm_op op)
 {
     put_instr(g, (struct sm_wasm_instr){.op = op});
 }
 
-static void put_index(struct generator *g, enum sm_wasm_op op, uint32_t index)
+void put_index(struct generator *g, enum sm_wasm_op op, uint32_t index)
 {
     put_instr(g, (struct sm_wasm_instr){.op = op, .index = index});
 }
@@ -271,7 +192,7 @@ static const uint64_t f64_edges[] = {
     0xbfefffffffffffff, 0x4330000000000001, 0x4004000000000000, 0x47efffffe0000000,
 };
 
-static uint64_t choose_bits(struct generator *g, uint8_t type)
+uint64_t choose_bits(struct generator *g, uint8_t type)
 {
     bool is_wide = type == SMELT_VALTYPE_I64 || type == SMELT_VALTYPE_F64;
     switch (choose(g, 4)) {
@@ -307,18 +228,18 @@ static enum sm_wasm_op const_of(uint8_t type)
     }
 }
 
-static void put_bits(struct generator *g, uint8_t type, uint64_t bits)
+void put_bits(struct generator *g, uint8_t type, uint64_t bits)
 {
     put_instr(g, (struct sm_wasm_instr){.op = const_of(type), .bits = bits});
     push(g, type);
 }
 
-static void put_i32(struct generator *g, uint32_t value)
+void put_i32(struct generator *g, uint32_t value)
 {
     put_bits(g, SMELT_VALTYPE_I32, value);
 }
 
-static void put_const(struct generator *g, uint8_t type)
+void put_const(struct generator *g, uint8_t type)
 {
     put_bits(g, type, choose_bits(g, type));
 }
@@ -348,12 +269,12 @@ static uint32_t choose_global(struct generator *g, uint8_t type)
     return UINT32_MAX;
 }
 
-/* What is computed has to be seen: a value on top of the stack goes into a running sum in the last
+/* What is computed has to be seen: a value on top of the stack goes into a running sum in a
  * global, and the sum into memory when a function ends. */
-static void put_sink(struct generator *g)
+void put_sink(struct generator *g)
 {
     uint8_t type = g->stack[g->height - 1];
-    uint32_t sum = g->global_count;
+    uint32_t sum = g->global_count + GLOBAL_SUM;
     if (type == SMELT_VALTYPE_F32) {
         put_op(g, SM_OP_I32_REINTERPRET_F32);
     } else if (type == SMELT_VALTYPE_F64) {
@@ -383,7 +304,7 @@ static void put_sum_into_memory(struct generator *g)
 {
     if (g->has_memory && g->memory.min != 0) {
         put_instr(g, (struct sm_wasm_instr){.op = SM_OP_I32_CONST, .bits = SUM_ADDRESS});
-        put_index(g, SM_OP_GLOBAL_GET, g->global_count);
+        put_index(g, SM_OP_GLOBAL_GET, g->global_count + GLOBAL_SUM);
         put_instr(g, (struct sm_wasm_instr){.op = SM_OP_I64_STORE});
     }
 }
@@ -683,8 +604,8 @@ static void put_result_of(struct generator *g, uint8_t type)
 /* ---- control --------------------------------------------------------------------------------- */
 
 /* Parameters of the type are on the stack. */
-static void open_frame(struct generator *g, enum sm_wasm_op op, const struct signature *type,
-                       uint32_t type_index)
+void open_frame(struct generator *g, enum sm_wasm_op op, const struct signature *type,
+                uint32_t type_index)
 {
     struct sm_wasm_block_type block = {.type_index = type_index};
     if (type_index == SM_WASM_NO_INDEX) {
@@ -728,7 +649,7 @@ static void settle(struct generator *g)
     }
 }
 
-static void close_frame(struct generator *g)
+void close_frame(struct generator *g)
 {
     settle(g);
     put_op(g, SM_OP_END);
@@ -1174,22 +1095,37 @@ static void encode_locals(struct generator *g, uint32_t param_count)
     sm_encode_byte(&g->body, SMELT_VALTYPE_I32);
 }
 
+enum function_kind { VALUES, EDGES, GROWTH, GROWN, DEEP, PLAIN };
+
 static void put_function(struct generator *g, uint32_t func_index)
 {
+    static void (*const probes[])(struct generator *) = {put_values_probe, put_edge_probe,
+                                                         put_growth_probe, put_grown_probe};
+    static const uint8_t kinds[] = {PLAIN, EDGES, PLAIN, VALUES, EDGES, PLAIN, EDGES,  GROWTH,
+                                    EDGES, DEEP,  EDGES, PLAIN,  EDGES, GROWN, VALUES, EDGES};
     const struct signature *type = &g->types[g->func_types[func_index]];
+    enum function_kind kind = (enum function_kind)kinds[choose(g, sizeof(kinds))];
     g->func_index = func_index;
     g->height = 0;
     g->depth = 1;
     g->counted = 0;
     g->level = 0;
-    choose_locals(g, type);
-    encode_locals(g, type->param_count);
     g->frames[0] = (struct frame){.op = SM_OP_BLOCK, .type = *type};
     g->frames[0].type.param_count = 0;
+    if (kind == DEEP) {
+        put_deep_function(g, type);
+        return;
+    }
+    choose_locals(g, type);
+    encode_locals(g, type->param_count);
     g->budget = BUDGET_MIN + take(g);
-    put_sequence(g);
-    if (!top_frame(g)->is_dead) {
+    if (kind != PLAIN) {
+        probes[kind](g);
+    } else {
         put_sequence(g);
+        if (!top_frame(g)->is_dead) {
+            put_sequence(g);
+        }
     }
     if (!top_frame(g)->is_dead && choose(g, 8) != 0) {
         put_locals_into_sum(g);
@@ -1279,7 +1215,7 @@ static void encode_const(struct sm_encoder *section, uint8_t type, uint64_t bits
 
 static void encode_globals(struct generator *g, struct sm_encoder *section)
 {
-    sm_encode_u32(section, g->global_count + 1);
+    sm_encode_u32(section, g->global_count + OWN_GLOBALS);
     for (uint32_t i = 0; i < g->global_count; i++) {
         struct global *global = &g->globals[i];
         global->type = choose_type(g);
@@ -1288,9 +1224,11 @@ static void encode_globals(struct generator *g, struct sm_encoder *section)
         sm_encode_byte(section, global->is_mutable);
         encode_const(section, global->type, choose_bits(g, global->type));
     }
-    sm_encode_byte(section, SMELT_VALTYPE_I64); /* the sum */
-    sm_encode_byte(section, 1);
-    encode_const(section, SMELT_VALTYPE_I64, 0);
+    for (uint32_t i = 0; i < OWN_GLOBALS; i++) {
+        sm_encode_byte(section, SMELT_VALTYPE_I64);
+        sm_encode_byte(section, 1);
+        encode_const(section, SMELT_VALTYPE_I64, 0);
+    }
 }
 
 static void encode_exports(struct generator *g, struct sm_encoder *section)
@@ -1314,6 +1252,7 @@ static void encode_elements(struct generator *g, struct sm_encoder *section)
         bool is_passive = is_rare(g, 3);
         bool has_holes = is_rare(g, 3);
         uint32_t start = choose(g, g->table.min - item_count + 1);
+        g->item_counts[i] = is_passive ? item_count : 0;
         sm_encode_u32(section, (is_passive ? 1u : 0u) | (has_holes ? 4u : 0u));
         if (!is_passive) {
             encode_const(section, SMELT_VALTYPE_I32, start);
@@ -1334,6 +1273,7 @@ static void encode_elements(struct generator *g, struct sm_encoder *section)
                 sm_encode_u32(section, func);
                 sm_encode_op(section, SM_OP_END);
             }
+            g->items[i][j] = func;
             if (!is_passive) {
                 g->elements[start + j] = func;
             }
@@ -1391,6 +1331,7 @@ static void choose_module(struct generator *g)
     g->table.has_max = choose(g, 2) == 1;
     g->table.max = g->table.min + choose(g, 4);
     memset(g->elements, 0xff, sizeof(g->elements)); /* NO_FUNCTION */
+    g->grower = NO_FUNCTION;
     g->elem_count = g->has_table ? choose(g, SEGMENTS_MAX + 1) : 0;
     g->data_count = !g->has_memory ? 0 : is_rare(g, 2) ? SEGMENTS_MAX : choose(g, SEGMENTS_MAX + 1);
     g->global_count = choose(g, GLOBALS_MAX + 1);

@@ -14,7 +14,7 @@
 
 #include <smelt/bytes.h>
 
-#define GENERATE_TAPE_BYTES 16384u /* what a large module makes use of */
+#define GENERATE_TAPE_BYTES 24576u /* what a large module makes use of */
 
 /* Replaces the content of `wasm`. False when memory is short. */
 bool generate_module(struct smelt_slice tape, struct smelt_buf *wasm);

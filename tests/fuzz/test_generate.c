@@ -81,16 +81,17 @@ static void test_tapes_of_one_byte(void **state)
 static void test_no_tape_makes_the_simplest_module(void **state)
 {
     static const uint8_t simplest[] = {
-        0,  'a', 's', 'm',  1,   0,    0,    0, /* */
-        1,  4,   1,   0x60, 0,   0,             /* one type, () -> () */
-        2,  1,   0,   3,    2,   1,    0,       /* no import, one function */
-        4,  4,   1,   0x70, 0,   0,    5,    4,
-        1,  1,   1,   1,                           /* an empty table, a page of memory */
-        6,  6,   1,   0x7e, 1,   0x42, 0,    0x0b, /* the sum */
-        7,  6,   1,   2,    '0', '0',  0,    0,    /* the function's export */
-        9,  1,   0,   12,   1,   0,                /* no segments */
-        10, 6,   1,   4,    1,   3,    0x7f, 0x0b, /* the counters, and the end */
-        11, 1,   0,
+        0,    'a',  's',  'm',  1,    0,    0,    0, /* */
+        1,    4,    1,    0x60, 0,    0,             /* one type, () -> () */
+        2,    1,    0,    3,    2,    1,    0,       /* no import, one function */
+        4,    4,    1,    0x70, 0,    0,    5,    4,    1, 1,    1,    1, /* an empty table, a page
+                                                                             of memory */
+        6,    16,   3, /* the generator's own globals */
+        0x7e, 1,    0x42, 0,    0x0b, 0x7e, 1,    0x42, 0, 0x0b, 0x7e, 1, 0x42,
+        0,    0x0b, 7,    6,    1,    2,    '0',  '0',  0, 0, /* the function's export */
+        9,    1,    0,    12,   1,    0,                      /* no segments */
+        10,   6,    1,    4,    1,    3,    0x7f, 0x0b,       /* the counters, and the end */
+        11,   1,    0,
     };
     struct smelt_buf wasm = {0};
     (void)state;
