@@ -38,7 +38,7 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 5u
+#define SM_CODEGEN_VERSION 6u
 
 /* SMELT_OPTIMISE_BY_SIZE: modules with more code, or whose functions cost more (lower.h), or that
  * take longer (cost.h), are compiled without optimisation as a whole, as single costly functions

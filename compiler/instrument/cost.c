@@ -28,9 +28,13 @@ static uint32_t operator_cost(enum sm_wasm_op op)
     case SM_OP_LOCAL_TEE:
     case SM_OP_I32_CONST:
     case SM_OP_I64_CONST:
+        return 4;
+    case SM_OP_GLOBAL_GET:
+    case SM_OP_GLOBAL_SET:
+        return 12;
     case SM_OP_F32_CONST:
     case SM_OP_F64_CONST:
-        return 4;
+        return 16;
     case SM_OP_BLOCK:
     case SM_OP_END:
     case SM_OP_ELSE:
@@ -44,7 +48,7 @@ static uint32_t operator_cost(enum sm_wasm_op op)
     case SM_OP_UNREACHABLE:
         return 16;
     case SM_OP_CALL:
-        return 24;
+        return 32;
     case SM_OP_CALL_INDIRECT:
         return 100;
     case SM_OP_MEMORY_GROW:
