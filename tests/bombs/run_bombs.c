@@ -297,6 +297,15 @@ static void print_heading(void)
                  "MiB", "w2c", "cc", "ld", "stk", "stopped by");
 }
 
+static void write_bomb(const char *name, const char *variant, struct smelt_slice wasm)
+{
+    char path[PATH_MAX];
+    if (keep != NULL) {
+        (void)snprintf(path, sizeof(path), "%s/%s-%s" WASM_SUFFIX, keep, name, variant);
+        test_file_write(path, wasm);
+    }
+}
+
 static void run_bomb(const struct bomb *bomb, const char *variant, const struct verdict *why,
                      struct budget *budget)
 {
@@ -311,12 +320,7 @@ static void run_bomb(const struct bomb *bomb, const char *variant, const struct 
     }
     shape_build(bomb->shape, bomb->policy, &bomb->size, &wasm);
     judge(sm_buf_slice(&wasm), bomb->policy, &verdict);
-    if (keep != NULL) {
-        char path[PATH_MAX];
-        (void)snprintf(path, sizeof(path), "%s/%s-%s" WASM_SUFFIX, keep, bomb->shape->name,
-                       variant);
-        test_file_write(path, sm_buf_slice(&wasm));
-    }
+    write_bomb(bomb->shape->name, variant, sm_buf_slice(&wasm));
     measure(sm_buf_slice(&wasm), &figures);
     figures.cost = verdict.cost;
     (void)report(bomb->shape->name, variant, sm_buf_slice(&wasm), &figures,
@@ -357,57 +361,97 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-/* Hill climbing on processor time per unit of cost. */
+/* A body of n random instructions by weights of their kinds, in `copies` functions. */
+struct mix {
+    uint8_t weights[MIX_KINDS];
+    uint32_t n, copies;
+    uint64_t seed;
+};
+
+static bool judge_mix(const struct mix *mix, const struct sm_policy *policy, struct smelt_buf *wasm,
+                      struct verdict *out)
+{
+    smelt_buf_deinit(wasm);
+    shape_build_mix(mix->weights, policy, mix->n, mix->copies, mix->seed, wasm);
+    judge(sm_buf_slice(wasm), policy, out);
+    return out->status == SMELT_STATUS_OK;
+}
+
+/* As many copies as make the module cost at least `wanted`, or as the gate accepts. */
+static bool fill(struct mix *mix, const struct sm_policy *policy, uint64_t wanted,
+                 struct smelt_buf *wasm, struct verdict *out)
+{
+    mix->copies = 1;
+    if (!judge_mix(mix, policy, wasm, out)) {
+        return false;
+    }
+    uint64_t one = out->cost;
+    mix->copies = 2;
+    if (judge_mix(mix, policy, wasm, out) && out->cost < wanted) {
+        uint64_t more = (wanted - out->cost) / (out->cost - one);
+        mix->copies += more < policy->functions - 16 ? (uint32_t)more : policy->functions - 16;
+    }
+    while (!judge_mix(mix, policy, wasm, out) && mix->copies > 1) {
+        mix->copies--;
+    }
+    return out->status == SMELT_STATUS_OK;
+}
+
+static double measure_mix(const struct mix *mix, struct smelt_slice wasm,
+                          const struct verdict *verdict, double best, struct budget *budget)
+{
+    struct figures figures = {0};
+    measure(wasm, &figures);
+    figures.cost = verdict->cost;
+    double seconds = whole_of(&figures).seconds;
+    if (seconds / (double)verdict->cost > best || figures.status != SMELT_STATUS_OK) {
+        char name[64];
+        const char *variant = verdict->is_optimised ? "-O1" : "-O0";
+        (void)snprintf(name, sizeof(name), "mix-%u-%" PRIx64, mix->n, mix->seed);
+        write_bomb(name, variant, wasm);
+        (void)report(name, variant, wasm, &figures, "", budget);
+        for (uint32_t i = 0; i < MIX_KINDS; i++) {
+            (void)printf(" %u", mix->weights[i]);
+        }
+        (void)printf("\n");
+        (void)fflush(stdout);
+    }
+    return seconds;
+}
+
+/* Hill climbing on processor time per unit of cost, in modules of a quarter of the limit; then the
+ * worst one as large as it may be. */
 static void search(double seconds_left, uint64_t seed, const struct sm_policy *policy,
                    struct budget *budget)
 {
-    uint8_t best[MIX_KINDS];
+    struct mix best = {.n = 0};
+    struct smelt_buf wasm = {0};
+    struct verdict verdict;
     double best_ratio = 0;
     uint64_t state = seed * 2 + 1;
-    memset(best, 8, sizeof(best));
+    memset(best.weights, 8, sizeof(best.weights));
     while (seconds_left > 0) {
-        uint8_t mix[MIX_KINDS];
-        struct smelt_buf wasm = {0};
-        struct figures figures = {0};
-        struct verdict verdict;
-        memcpy(mix, best, sizeof(mix));
+        struct mix mix = best;
         for (int i = 0; i < 3 && best_ratio > 0; i++) {
-            mix[next_random(&state) % MIX_KINDS] =
+            mix.weights[next_random(&state) % MIX_KINDS] =
                 (uint8_t)(next_random(&state) % 3 == 0 ? 0 : next_random(&state) % 32);
         }
-        uint32_t n = 20u << next_random(&state) % 8;
-        uint64_t code_seed = next_random(&state);
-        uint32_t copies = 0;
-        do {
-            smelt_buf_deinit(&wasm);
-            copies = copies == 0 ? 1 : copies * 2;
-            shape_build_mix(mix, policy, n, copies, code_seed, &wasm);
-            judge(sm_buf_slice(&wasm), policy, &verdict);
-        } while (verdict.status == SMELT_STATUS_OK && verdict.cost < policy->compile_cost / 4 &&
-                 copies < policy->functions / 4);
-        if (verdict.status == SMELT_STATUS_OK) {
-            measure(sm_buf_slice(&wasm), &figures);
-            figures.cost = verdict.cost;
-            double seconds = whole_of(&figures).seconds;
-            double ratio = seconds / (double)verdict.cost;
+        mix.n = 20u << next_random(&state) % 8;
+        mix.seed = next_random(&state);
+        seconds_left -= 0.1;
+        if (fill(&mix, policy, policy->compile_cost / 4, &wasm, &verdict)) {
+            double seconds = measure_mix(&mix, sm_buf_slice(&wasm), &verdict, best_ratio, budget);
             seconds_left -= seconds;
-            if (ratio > best_ratio || figures.status != SMELT_STATUS_OK) {
-                char name[64];
-                (void)snprintf(name, sizeof(name), "mix n=%u seed=%" PRIu64, n, code_seed);
-                memcpy(best, mix, sizeof(best));
-                best_ratio = ratio;
-                (void)report(name, verdict.is_optimised ? "-O1" : "-O0", sm_buf_slice(&wasm),
-                             &figures, "", budget);
-                for (uint32_t i = 0; i < MIX_KINDS; i++) {
-                    (void)printf(" %u", mix[i]);
-                }
-                (void)printf("\n");
+            if (seconds / (double)verdict.cost > best_ratio) {
+                best = mix;
+                best_ratio = seconds / (double)verdict.cost;
             }
-        } else {
-            seconds_left -= 0.1;
         }
-        smelt_buf_deinit(&wasm);
     }
+    if (best.n != 0 && fill(&best, policy, policy->compile_cost, &wasm, &verdict)) {
+        (void)measure_mix(&best, sm_buf_slice(&wasm), &verdict, 0, budget);
+    }
+    smelt_buf_deinit(&wasm);
 }
 
 /* ---- main ------------------------------------------------------------------------------------ */

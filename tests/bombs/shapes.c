@@ -963,7 +963,7 @@ MODULE(long_export_names)
     (void)policy;
     put_one_type(out, policy->params, 0);
     put_functions(out, 1);
-    put_exports(out, n, 1, 4000);
+    put_exports(out, n, 1, policy->name_bytes);
     put_bodies(out, 1, NULL, &nothing);
 }
 
