@@ -177,8 +177,9 @@ static uint64_t instr_cost(const struct sm_wasm_module *module, const struct sm_
     default:
         return cost;
     }
-    return cost +
-           (uint64_t)COST_OF_VALUE_OF_CALL * ((uint64_t)type->param_count + type->result_count);
+    uint32_t weight = type->result_count > 1 ? COST_OF_RESULT_OF_CALL : COST_OF_VALUE_OF_CALL;
+    return cost + (uint64_t)COST_OF_VALUE_OF_CALL * type->param_count +
+           (uint64_t)weight * type->result_count;
 }
 
 static uint64_t body_cost(const struct sm_wasm_module *module, uint32_t func_index)

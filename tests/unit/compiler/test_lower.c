@@ -437,7 +437,7 @@ static void test_straight_code_has_labels(void **state)
         const char *last; /* label; NULL: there is none */
         const char *no;
     } rows[] = {
-        {"", 32, 1, NULL, "\nS0:"},
+        {"", 28, 1, NULL, "\nS0:"},
         {"", 100, 1, "\nS2:;\n", "\nS3:"},
         {"(block (br_if 0 (local.get 0)))", 25, 4, NULL, "\nS0:"},
         {"(if (local.get 0) (then nop))", 25, 4, NULL, "\nS0:"},
