@@ -28,6 +28,7 @@ static int run_call(const struct cli_options *options, struct cli_output *out)
 cleanup:
     smelt_receipt_destroy(receipt);
     free(values);
+    cli_session_write_metrics(&session, out);
     cli_session_close(&session);
     return status == SMELT_STATUS_OK ? exit_code : cli_fail(out, &err);
 }
@@ -40,7 +41,8 @@ const struct cli_command cli_command_call = {
                .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) |
                            CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(DEADLINE_MS) | CLI_ACCEPTS(BLOCK) |
                            CLI_ACCEPTS(TIME) | CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(PROFILE) |
-                           CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE),
+                           CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE) |
+                           CLI_ACCEPTS(METRICS),
                .required = CLI_ACCEPTS(STATE)},
     .brief = "call a function of a contract",
     .notes = "Effects are kept when the function returns and dropped when it does not.\n",

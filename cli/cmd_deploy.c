@@ -33,6 +33,7 @@ static int run_deploy(const struct cli_options *options, struct cli_output *out)
 cleanup:
     smelt_receipt_destroy(receipt);
     cli_module_deinit(&module);
+    cli_session_write_metrics(&session, out);
     cli_session_close(&session);
     return status == SMELT_STATUS_OK ? exit_code : cli_fail(out, &err);
 }
@@ -45,7 +46,7 @@ const struct cli_command cli_command_deploy = {
                .accepted = CLI_ACCEPTS(FROM) | CLI_ACCEPTS(VALUE) | CLI_ACCEPTS(INPUT) |
                            CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(DEADLINE_MS) | CLI_ACCEPTS(BLOCK) |
                            CLI_ACCEPTS(TIME) | CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) |
-                           CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE),
+                           CLI_ACCEPTS(POLICY) | CLI_ACCEPTS(CACHE) | CLI_ACCEPTS(METRICS),
                .required = CLI_ACCEPTS(STATE)},
     .brief = "create a contract from a module",
     .notes = "Runs the module's init export when it has one. The state is created when missing,\n"

@@ -52,6 +52,7 @@ cleanup:
     smelt_receipt_destroy(deployed);
     free(values);
     cli_module_deinit(&module);
+    cli_session_write_metrics(&session, out);
     cli_session_close(&session);
     return status == SMELT_STATUS_OK ? exit_code : cli_fail(out, &err);
 }
@@ -65,7 +66,7 @@ const struct cli_command cli_command_run = {
                            CLI_ACCEPTS(FUEL) | CLI_ACCEPTS(DEADLINE_MS) | CLI_ACCEPTS(BLOCK) |
                            CLI_ACCEPTS(TIME) | CLI_ACCEPTS(STATIC) | CLI_ACCEPTS(OPTIMISE) |
                            CLI_ACCEPTS(PROFILE) | CLI_ACCEPTS(SCHEDULE) | CLI_ACCEPTS(POLICY) |
-                           CLI_ACCEPTS(CACHE)},
+                           CLI_ACCEPTS(CACHE) | CLI_ACCEPTS(METRICS)},
     .brief = "deploy into memory and call, for a quick try",
     .notes = "The state is in memory and gone afterwards. The sender owns what --value needs;\n"
              "value and input go to the call, not to init.\n",

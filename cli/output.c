@@ -204,9 +204,11 @@ int cli_fail(struct cli_output *out, const struct smelt_error *err)
     return (int)cli_exit_of_status(err->status);
 }
 
-void cli_warn(void *out, const char *line)
+void cli_log(void *out, enum smelt_log_level level, const char *line)
 {
-    print_message(out, COLOUR_YELLOW, "warning", line);
+    if (level == SMELT_LOG_WARNING) {
+        print_message(out, COLOUR_YELLOW, "warning", line);
+    }
 }
 
 void cli_progress(const struct cli_output *out, const char *verb, const char *what)

@@ -31,7 +31,8 @@ int cli_output_finish(struct cli_output *out, int code);
 
 /* Reports a failure (in JSON mode: as the answer) and returns the exit code for it. */
 int cli_fail(struct cli_output *out, const struct smelt_error *err);
-void cli_warn(void *out, const char *line);
+/* A struct smelt_log's function; `out` is a struct cli_output. */
+void cli_log(void *out, enum smelt_log_level level, const char *line);
 /* A line that is only of interest to someone who waits: terminals only. */
 void cli_progress(const struct cli_output *out, const char *verb, const char *what);
 

@@ -144,8 +144,7 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
         .tier = tiers[options->values[CLI_OPTION_TIER].number],
         .optimisation = optimisations[options->values[CLI_OPTION_OPTIMISE].number],
         .allows_any_import = options->values[CLI_OPTION_ANY_IMPORTS].is_given,
-        .warn = cli_warn,
-        .warn_context = out,
+        .log = {cli_log, out},
     };
     status = smelt_compiler_create(&compiler, &session->compiler, err);
 cleanup:
@@ -166,6 +165,7 @@ enum smelt_status cli_session_open_engine(struct cli_session *session,
 {
     enum smelt_status status;
     struct smelt_engine_options engine;
+    CLI_TRY(cli_outfile_check(&session->metrics, options->values[CLI_OPTION_METRICS].text, err));
     if (session->compiler == NULL) {
         CLI_TRY(cli_session_open_compiler(session, options, out, err));
     }
@@ -179,6 +179,26 @@ enum smelt_status cli_session_open_engine(struct cli_session *session,
     status = smelt_engine_create(&engine, &session->engine, err);
 cleanup:
     return status;
+}
+
+void cli_session_write_metrics(struct cli_session *session, struct cli_output *out)
+{
+    struct smelt_error err = {0};
+    struct smelt_buf text = {0};
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (session->engine == NULL || session->metrics.path == NULL) {
+        return;
+    }
+    CLI_TRY(smelt_engine_metrics(session->engine, &text, &err));
+    CLI_TRY(cli_outfile_stage(&session->metrics,
+                              (struct smelt_slice){.data = text.data, .size = text.size}, &err));
+    CLI_TRY(cli_outfile_commit(&session->metrics, &err));
+cleanup:
+    if (status != SMELT_STATUS_OK) {
+        cli_log(out, SMELT_LOG_WARNING, err.message); /* the transaction is over and stands */
+    }
+    cli_outfile_discard(&session->metrics);
+    smelt_buf_deinit(&text);
 }
 
 enum smelt_status cli_module_read(const char *path, struct cli_module *out, struct smelt_error *err)

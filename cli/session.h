@@ -22,6 +22,7 @@ struct cli_session {
     struct smelt_compiler *compiler;
     struct smelt_store *store;
     struct smelt_engine *engine;
+    struct cli_outfile metrics;
 };
 
 void cli_session_close(struct cli_session *session);
@@ -56,6 +57,9 @@ enum smelt_status cli_session_open_store(struct cli_session *session,
 enum smelt_status cli_session_open_engine(struct cli_session *session,
                                           const struct cli_options *options, struct cli_output *out,
                                           struct smelt_error *err);
+
+/* What the engine has counted, to the file of --metrics. A failure is a warning. */
+void cli_session_write_metrics(struct cli_session *session, struct cli_output *out);
 
 /* A module from a file: binary as it is, anything else as text through wat2wasm. */
 struct cli_module {

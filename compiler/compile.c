@@ -40,12 +40,12 @@
  * artefact. */
 #define SM_CODEGEN_VERSION 6u
 
-/* SMELT_OPTIMISE_BY_SIZE: modules with more code, or whose functions cost more (lower.h), or that
- * take longer (cost.h), are compiled without optimisation as a whole, as single costly functions
- * always are (SM_LOWER_UNOPTIMISED_COST). */
-#define UNOPTIMISED_CODE_BYTES   32768u /* of the code section */
-#define UNOPTIMISED_MODULE_COST  131072u
-#define UNOPTIMISED_COMPILE_COST 450000u
+/* SMELT_OPTIMISE_BY_SIZE: a module is optimised when it has no more than any of these: LLVM's
+ * passes are superlinear in the size of a function, some in that of the unit. */
+#define OPTIMISED_CODE_BYTES    32768u /* of the code section */
+#define OPTIMISED_FUNCTION_COST 16384u /* lower.h */
+#define OPTIMISED_MODULE_COST   131072u
+#define OPTIMISED_COMPILE_COST  450000u /* cost.h */
 
 /* Backstops, several times what a module that passes the gate can need (scripts/bombs): reaching
  * one is a failure of this machine, not of the module. */
@@ -176,8 +176,9 @@ static struct smelt_slice embedded_guest(void)
 
 static void warn(const struct smelt_compiler *compiler, const char *line)
 {
-    if (compiler->options.warn != NULL) {
-        compiler->options.warn(compiler->options.warn_context, line);
+    const struct smelt_log *log = &compiler->options.log;
+    if (log->write != NULL) {
+        log->write(log->context, SMELT_LOG_WARNING, line);
     }
 }
 
@@ -553,23 +554,18 @@ cleanup:
     return status;
 }
 
-static bool is_costly(const struct sm_wasm_module *module, enum sm_cc_family family)
+bool sm_compile_optimises(const struct sm_wasm_module *module)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < module->func_count; i++) {
         uint64_t cost = sm_lower_cost(module, i);
         sum += cost;
-        if (family == SM_CC_GCC && cost > SM_LOWER_UNOPTIMISED_COST) {
-            return true; /* see UNOPTIMISED in smelt_guest.h */
+        if (cost > OPTIMISED_FUNCTION_COST) {
+            return false;
         }
     }
-    return module->code_size > UNOPTIMISED_CODE_BYTES || sum > UNOPTIMISED_MODULE_COST ||
-           sm_cost_of_module(module) > UNOPTIMISED_COMPILE_COST;
-}
-
-bool sm_compile_optimises(const struct sm_wasm_module *module)
-{
-    return !is_costly(module, SM_CC_CLANG);
+    return module->code_size <= OPTIMISED_CODE_BYTES && sum <= OPTIMISED_MODULE_COST &&
+           sm_cost_of_module(module) <= OPTIMISED_COMPILE_COST;
 }
 
 static const char *optimisation_flag(const struct job *job)
@@ -582,7 +578,7 @@ static const char *optimisation_flag(const struct job *job)
     case SMELT_OPTIMISE_BY_SIZE:
         break;
     }
-    return is_costly(&job->module, job->compiler->cc_family) ? "-O0" : "-O1";
+    return sm_compile_optimises(&job->module) ? "-O1" : "-O0";
 }
 
 static void add_flags(const char **argv, size_t *count, const char *const *flags, size_t flag_count)
@@ -605,9 +601,6 @@ static enum smelt_status run_cc(struct job *job, uint32_t unit)
     size_t count = 1;
     add_flags(argv, &count, common_flags, COUNT_OF(common_flags));
     add_flags(argv, &count, cc->flags, cc->flag_count);
-    if (compiler->options.optimisation == SMELT_OPTIMISE_FULL) {
-        argv[count++] = "-DSMELT_OPTIMISE_ALL";
-    }
     if (job->unit_count > 1) {
         (void)snprintf(number, sizeof(number), "-DUNIT=%u", unit);
         argv[count++] = number;

@@ -4,7 +4,7 @@
 
 #include "compiler/wasm/module.h"
 
-/* Whether clang optimises: at all, or functions one by one (lower.h). */
+/* Whether SMELT_OPTIMISE_BY_SIZE optimises it. */
 bool sm_compile_optimises(const struct sm_wasm_module *module);
 
 #endif

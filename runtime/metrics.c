@@ -99,8 +99,9 @@ static void print_histogram(struct printer *printer, const char *name, const cha
     PRINT(printer, "smelt_%s_count %" PRIu64 "\n", name, count);
 }
 
-enum smelt_status sm_metrics_print(const struct sm_metrics *metrics, size_t resident_count,
-                                   struct smelt_buf *out, struct smelt_error *err)
+enum smelt_status sm_metrics_print(const struct sm_metrics *metrics,
+                                   const struct sm_metrics_gauges *gauges, struct smelt_buf *out,
+                                   struct smelt_error *err)
 {
     static const char *const kinds[] = {[SM_METRICS_DEPLOY] = "deploy",
                                         [SM_METRICS_CALL] = "call",
@@ -139,7 +140,14 @@ enum smelt_status sm_metrics_print(const struct sm_metrics *metrics, size_t resi
     PRINT(&printer, "smelt_module_loads_total{from=\"source\"} %" PRIu64 "\n",
           value_of(&metrics->source_loads));
     print_head(&printer, "resident_modules", "gauge", "Modules in the resident set.");
-    PRINT(&printer, "smelt_resident_modules %zu\n", resident_count);
+    PRINT(&printer, "smelt_resident_modules %zu\n", gauges->resident_modules);
+    print_head(&printer, "instances", "gauge", "Instances in use.");
+    PRINT(&printer, "smelt_instances %" PRIu32 "\n", gauges->pool.in_use);
+    print_head(&printer, "instances_made_total", "counter",
+               "Instances that could not be taken from those kept between calls.");
+    PRINT(&printer, "smelt_instances_made_total %" PRIu64 "\n", gauges->pool.made);
+    print_head(&printer, "idle_instance_bytes", "gauge", "Memory kept between calls.");
+    PRINT(&printer, "smelt_idle_instance_bytes %" PRIu64 "\n", gauges->pool.idle_bytes);
     print_counter(&printer, "store_reads_total", "Reads that went to the store.",
                   &metrics->store_reads);
     print_head(&printer, "store_read_seconds_total", "counter", "Time in these reads.");

@@ -4,6 +4,8 @@
 #ifndef SM_RUNTIME_METRICS_H
 #define SM_RUNTIME_METRICS_H
 
+#include "runtime/exec/exec.h"
+
 #include <smelt/runtime.h>
 
 #include <stdatomic.h>
@@ -48,8 +50,15 @@ static inline void sm_metrics_add(atomic_uint_fast64_t *counter, uint64_t amount
 void sm_metrics_observe(struct sm_metrics *metrics, enum sm_metrics_kind kind,
                         enum smelt_status status, const struct smelt_receipt *receipt);
 
+/* What is not counted but asked for. */
+struct sm_metrics_gauges {
+    size_t resident_modules;
+    struct sm_exec_pool_figures pool;
+};
+
 /* Replaces the content of `out`. NO_MEMORY only. */
-enum smelt_status sm_metrics_print(const struct sm_metrics *metrics, size_t resident_count,
-                                   struct smelt_buf *out, struct smelt_error *err);
+enum smelt_status sm_metrics_print(const struct sm_metrics *metrics,
+                                   const struct sm_metrics_gauges *gauges, struct smelt_buf *out,
+                                   struct smelt_error *err);
 
 #endif

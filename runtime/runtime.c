@@ -36,12 +36,14 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define WHERE          "engine"
 #define RESIDENT_COUNT 256u
+#define LOG_LINE_BYTES 512
 
 struct smelt_engine {
     struct smelt_engine_options options; /* with profile and handlers filled in */
@@ -74,6 +76,38 @@ struct run {
 static enum smelt_status invalid(struct smelt_error *err, const char *what)
 {
     return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE, "%s", what);
+}
+
+/* ---- log ------------------------------------------------------------------------------------- */
+
+static void write_log(const struct smelt_engine *engine, enum smelt_log_level level,
+                      const char *format, ...) SMELT_PRINTF(3, 4);
+static void write_log(const struct smelt_engine *engine, enum smelt_log_level level,
+                      const char *format, ...)
+{
+    const struct smelt_log *log = &engine->options.log;
+    char line[LOG_LINE_BYTES];
+    va_list args;
+    if (log->write == NULL) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    log->write(log->context, level, line);
+}
+
+/* Counts a transaction that is over; what this machine could not do is worth a line. */
+static enum smelt_status finish(struct smelt_engine *engine, enum sm_metrics_kind kind,
+                                enum smelt_status status, const struct smelt_receipt *receipt,
+                                const struct smelt_error *err)
+{
+    sm_metrics_observe(&engine->metrics, kind, status, receipt);
+    if (status >= SMELT_STATUS_ARTEFACT_CORRUPT) {
+        write_log(engine, SMELT_LOG_WARNING, "a transaction failed: %s: %s",
+                  smelt_status_name(status), err->message);
+    }
+    return status;
 }
 
 /* ---- engine ---------------------------------------------------------------------------------- */
@@ -116,6 +150,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
 {
     enum smelt_status status = SMELT_STATUS_OK;
     struct smelt_policy *own_policy = NULL;
+    struct sm_exec_pool_options pool = {0};
     uint32_t cost_count;
     if (out != NULL) {
         *out = NULL;
@@ -137,8 +172,12 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     }
     SMELT_TRY(check_options(&engine->options, err));
     engine->costs = sm_schedule_hosts(options->schedule, &cost_count);
-    SMELT_TRY(sm_exec_pool_create(NULL, &engine->pool, err));
-    SMELT_TRY(sm_resident_init(&engine->resident, RESIDENT_COUNT, err));
+    pool.instances_max = options->instances_max;
+    pool.idle_bytes = options->idle_memory_bytes;
+    SMELT_TRY(sm_exec_pool_create(&pool, &engine->pool, err));
+    SMELT_TRY(sm_resident_init(
+        &engine->resident,
+        options->resident_modules_max != 0 ? options->resident_modules_max : RESIDENT_COUNT, err));
     if (options->policy == NULL) {
         SMELT_TRY(smelt_policy_builtin(SMELT_POLICY_DEFAULT, &own_policy, err));
     }
@@ -178,7 +217,9 @@ static enum smelt_status load_artefact(struct smelt_engine *engine, const struct
 {
     const struct smelt_artefact_source *source = &engine->options.source;
     struct smelt_hash key;
+    char text[2 * SMELT_HASH_BYTES + 1];
     int fd = -1;
+    uint64_t start = sm_clock_ns();
     sm_metrics_add(&engine->metrics.source_loads, 1);
     enum smelt_status status = source->open(source->context, hash, wasm, &fd, &key, err);
     if (status != SMELT_STATUS_OK) {
@@ -188,6 +229,9 @@ static enum smelt_status load_artefact(struct smelt_engine *engine, const struct
     (void)close(fd);
     if (status == SMELT_STATUS_OK) {
         sm_resident_keep(&engine->resident, *out);
+        smelt_hex_encode(hash->bytes, sizeof(hash->bytes), text);
+        write_log(engine, SMELT_LOG_INFO, "module %s loaded in %.1f ms", text,
+                  (double)(sm_clock_ns() - start) / 1e6);
     }
     return status;
 }
@@ -537,10 +581,12 @@ enum smelt_status smelt_deploy(struct smelt_engine *engine,
                                const struct smelt_transaction *transaction, struct smelt_slice wasm,
                                struct smelt_receipt **out, struct smelt_error *err)
 {
+    struct smelt_error own;
     enum smelt_status status = SMELT_STATUS_OK;
     if (out != NULL) {
         *out = NULL;
     }
+    err = err != NULL ? err : &own;
     if (engine == NULL || out == NULL || (wasm.data == NULL && wasm.size != 0)) {
         return invalid(err, "engine, module and out are required");
     }
@@ -551,8 +597,7 @@ enum smelt_status smelt_deploy(struct smelt_engine *engine,
     if (status == SMELT_STATUS_OK) {
         status = deploy(engine, transaction, wasm, out, err);
     }
-    sm_metrics_observe(&engine->metrics, SM_METRICS_DEPLOY, status, *out);
-    return status;
+    return finish(engine, SM_METRICS_DEPLOY, status, *out, err);
 }
 
 /* ---- call ------------------------------------------------------------------------------------ */
@@ -700,9 +745,11 @@ enum smelt_status smelt_call(struct smelt_engine *engine,
                              const struct smelt_value *arguments, size_t argument_count,
                              struct smelt_receipt **out, struct smelt_error *err)
 {
+    struct smelt_error own;
     if (out != NULL) {
         *out = NULL;
     }
+    err = err != NULL ? err : &own;
     if (engine == NULL || address == NULL || function == NULL || out == NULL ||
         (arguments == NULL && argument_count != 0)) {
         return invalid(err, "engine, address, function, arguments and out are required");
@@ -712,9 +759,7 @@ enum smelt_status smelt_call(struct smelt_engine *engine,
     if (status == SMELT_STATUS_OK) {
         status = call(engine, transaction, address, function, arguments, argument_count, out, err);
     }
-    sm_metrics_observe(&engine->metrics, is_static ? SM_METRICS_STATIC_CALL : SM_METRICS_CALL,
-                       status, *out);
-    return status;
+    return finish(engine, is_static ? SM_METRICS_STATIC_CALL : SM_METRICS_CALL, status, *out, err);
 }
 
 enum smelt_status smelt_engine_metrics(struct smelt_engine *engine, struct smelt_buf *out,
@@ -723,5 +768,8 @@ enum smelt_status smelt_engine_metrics(struct smelt_engine *engine, struct smelt
     if (engine == NULL || out == NULL) {
         return invalid(err, "engine and out are required");
     }
-    return sm_metrics_print(&engine->metrics, sm_resident_count(&engine->resident), out, err);
+    const struct sm_metrics_gauges gauges = {.resident_modules =
+                                                 sm_resident_count(&engine->resident),
+                                             .pool = sm_exec_pool_figures(engine->pool)};
+    return sm_metrics_print(&engine->metrics, &gauges, out, err);
 }

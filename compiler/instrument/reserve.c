@@ -5,6 +5,8 @@
 
 #include "base/status.h"
 
+#include <string.h>
+
 /* Adjacency lists in one array: those of i are list[first[i]] up to list[first[i + 1]]. */
 struct adjacency {
     uint32_t *first;
@@ -23,11 +25,18 @@ struct calls {
     uint32_t count;
 };
 
-/* All `call` instructions of defined functions to defined functions, in dead code too. */
+static uint64_t add_results(uint64_t sum, const struct sm_wasm_type *type)
+{
+    return type->result_count >= 2 ? sum + type->result_count : sum;
+}
+
+/* All `call` instructions of defined functions to defined functions, in dead code too; and, into
+ * `returned` per function, the results of calls of any kind that have several. */
 static enum smelt_status read_calls(const struct sm_wasm_module *module, struct calls *calls,
-                                    struct smelt_error *err)
+                                    uint64_t *returned, struct smelt_error *err)
 {
     calls->count = 0;
+    memset(returned, 0, module->func_count * sizeof(*returned));
     for (uint32_t i = module->imported_func_count; i < module->func_count; i++) {
         struct sm_wasm_cursor cursor = sm_wasm_cursor_of(module, i);
         struct sm_wasm_instr instr;
@@ -35,6 +44,11 @@ static enum smelt_status read_calls(const struct sm_wasm_module *module, struct 
             enum smelt_status status = sm_wasm_read_instr(&cursor, &instr, err);
             if (status != SMELT_STATUS_OK) {
                 return status;
+            }
+            if (instr.op == SM_OP_CALL_INDIRECT) {
+                returned[i] = add_results(returned[i], &module->types[instr.index]);
+            } else if (instr.op == SM_OP_CALL) {
+                returned[i] = add_results(returned[i], sm_wasm_func_type(module, instr.index));
             }
             if (instr.op != SM_OP_CALL || instr.index < module->imported_func_count) {
                 continue;
@@ -162,7 +176,7 @@ static uint32_t saturate(uint64_t weight)
 }
 
 static void add_up(const struct sm_wasm_module *module, const struct adjacency *callees,
-                   uint32_t func_index, struct sm_stack_weight *weights)
+                   const uint64_t *returned, uint32_t func_index, struct sm_stack_weight *weights)
 {
     const struct sm_wasm_func *func = &module->funcs[func_index];
     uint64_t weight = SM_STACK_FRAME_WEIGHT;
@@ -170,6 +184,7 @@ static void add_up(const struct sm_wasm_module *module, const struct adjacency *
     weight += sm_wasm_func_type(module, func_index)->param_count;
     weight += func->local_count;
     weight += func->max_height;
+    weight += returned[func_index];
     weight += func->code.size / SM_STACK_CODE_BYTES;
     for (uint32_t k = callees->first[func_index]; k < callees->first[func_index + 1]; k++) {
         const struct sm_stack_weight *callee = &weights[callees->list[k]];
@@ -191,13 +206,17 @@ enum smelt_status sm_reserve_compute(const struct sm_wasm_module *module, struct
     uint32_t *order = (uint32_t *)sm_arena_calloc(arena, module->func_count, sizeof(*order));
     struct sm_stack_weight *weights =
         (struct sm_stack_weight *)sm_arena_calloc(arena, module->func_count, sizeof(*weights));
+    uint64_t *returned = (uint64_t *)sm_arena_calloc(arena, module->func_count, sizeof(*returned));
     enum smelt_status status;
-    SMELT_TRY(read_calls(module, &calls, err));
+    if (returned == NULL) {
+        return sm_error_no_memory(err, "check");
+    }
+    SMELT_TRY(read_calls(module, &calls, returned, err));
     calls.pairs = (uint32_t *)sm_arena_calloc(arena, calls.count, 2 * sizeof(*calls.pairs));
     if (order == NULL || weights == NULL || calls.pairs == NULL) {
         return sm_error_no_memory(err, "check");
     }
-    SMELT_TRY(read_calls(module, &calls, err));
+    SMELT_TRY(read_calls(module, &calls, returned, err));
     if (!sort_calls(&calls, 0, module->func_count, arena, &callees) ||
         !sort_calls(&calls, 1, module->func_count, arena, &callers)) {
         return sm_error_no_memory(err, "check");
@@ -205,7 +224,7 @@ enum smelt_status sm_reserve_compute(const struct sm_wasm_module *module, struct
     SMELT_TRY(mark_cycles(module, &callees, &callers, arena, order, &order_count, weights, err));
     mark_others(module, &calls, weights);
     for (uint32_t i = 0; i < order_count; i++) {
-        add_up(module, &callees, order[i], weights);
+        add_up(module, &callees, returned, order[i], weights);
     }
     *out = weights;
 cleanup:

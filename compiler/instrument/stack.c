@@ -26,9 +26,22 @@ struct graph {
     struct sm_stack_weight *weights;
 };
 
-static enum smelt_status read_calls(const struct sm_wasm_module *module, uint32_t func_index,
-                                    uint32_t *calls, uint32_t *count, struct smelt_error *err)
+/* Results that come back in a struct of the call's own. */
+static uint32_t struct_results(const struct sm_wasm_module *module,
+                               const struct sm_wasm_instr *instr)
 {
+    uint32_t count = instr->op == SM_OP_CALL ? sm_wasm_func_type(module, instr->index)->result_count
+                     : instr->op == SM_OP_CALL_INDIRECT ? module->types[instr->index].result_count
+                                                        : 0;
+    return count > 1 ? count : 0;
+}
+
+/* `calls` may be NULL; `*count` goes on from what it is. `*results` is of the whole function. */
+static enum smelt_status read_calls(const struct sm_wasm_module *module, uint32_t func_index,
+                                    uint32_t *calls, uint32_t *count, uint64_t *results,
+                                    struct smelt_error *err)
+{
+    *results = 0;
     struct sm_wasm_cursor cursor = sm_wasm_cursor_of(module, func_index);
     struct sm_wasm_instr instr;
     while (cursor.at != cursor.end) {
@@ -36,6 +49,7 @@ static enum smelt_status read_calls(const struct sm_wasm_module *module, uint32_
         if (status != SMELT_STATUS_OK) {
             return status;
         }
+        *results += struct_results(module, &instr);
         if (instr.op == SM_OP_CALL && instr.index >= module->imported_func_count) {
             if (calls != NULL) {
                 calls[*count] = instr.index;
@@ -51,10 +65,11 @@ static enum smelt_status build(const struct sm_wasm_module *module, struct sm_ar
 {
     uint32_t total = 0;
     uint32_t used = 0;
+    uint64_t results;
     size_t count = module->func_count;
     enum smelt_status status = SMELT_STATUS_OK;
     for (uint32_t i = module->imported_func_count; i < module->func_count; i++) {
-        SMELT_TRY(read_calls(module, i, NULL, &total, err));
+        SMELT_TRY(read_calls(module, i, NULL, &total, &results, err));
     }
     graph->nodes = (struct node *)sm_arena_calloc(arena, count, sizeof(*graph->nodes));
     graph->calls = (uint32_t *)sm_arena_calloc(arena, total, sizeof(*graph->calls));
@@ -69,11 +84,11 @@ static enum smelt_status build(const struct sm_wasm_module *module, struct sm_ar
     for (uint32_t i = module->imported_func_count; i < module->func_count; i++) {
         struct node *node = &graph->nodes[i];
         node->first_call = used;
-        SMELT_TRY(read_calls(module, i, graph->calls, &used, err));
+        SMELT_TRY(read_calls(module, i, graph->calls, &used, &results, err));
         node->call_count = used - node->first_call;
         const struct sm_wasm_func *func = &module->funcs[i];
         uint64_t weight = (uint64_t)sm_wasm_func_type(module, i)->param_count + func->local_count +
-                          func->max_height + func->code.size / SM_STACK_CODE_BYTES +
+                          func->max_height + results + func->code.size / SM_STACK_CODE_BYTES +
                           SM_STACK_FRAME_WEIGHT;
         graph->weights[i].weight = weight > SM_STACK_LIMIT ? SM_STACK_LIMIT + 1 : (uint32_t)weight;
     }

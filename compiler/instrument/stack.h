@@ -2,7 +2,8 @@
  * outcome; instead every function has a static weight, and the sum of the weights in use is
  * limited.
  *
- *   weight(f)   parameters + locals + highest operand stack
+ *   weight(f)   parameters + locals + highest operand stack + results of all its calls (call,
+ *               call_indirect) that have several
  *               + bytes of code / SM_STACK_CODE_BYTES + SM_STACK_FRAME_WEIGHT
  *   checked     f lies on a cycle of the call graph, or an element segment refers to it
  *   reserve(f)  weight(f) + the largest reserve among the unchecked functions it calls directly
@@ -14,9 +15,9 @@
  * functions only.
  *
  * The code's size is in the weight because it is in the frame: without optimisation clang gives
- * each temporary a slot of its own, as the struct of every call with several results. Left out, a
+ * each temporary a slot of its own, and the struct of every call with several results. Left out, a
  * contract could have frames of megabytes that weigh as much as a handful of locals, and with them
- * a native stack that no machine has. */
+ * a native stack that no machine has. As it is, a unit stands for some thirty bytes at most. */
 #ifndef SM_INSTRUMENT_STACK_H
 #define SM_INSTRUMENT_STACK_H
 

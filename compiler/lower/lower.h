@@ -15,9 +15,6 @@
 /* The module name that wasm2c is run with (-n). */
 #define SM_LOWER_MODULE_NAME "c"
 
-/* Functions that cost more are compiled without optimisation: LLVM's passes are superlinear. */
-#define SM_LOWER_UNOPTIMISED_COST 16384u
-
 struct sm_lower_input {
     const struct sm_wasm_module *module;
     const struct sm_instrumented *instrumented;

@@ -98,11 +98,7 @@ void sm_lower_put_prototype(struct sm_lower_writer *writer, const struct sm_wasm
                             uint32_t func_index)
 {
     const struct sm_wasm_type *type = sm_wasm_func_type(module, func_index);
-    bool is_large = sm_lower_cost(module, func_index) > SM_LOWER_UNOPTIMISED_COST;
     sm_lower_put_linkage(writer);
-    if (is_large) {
-        sm_lower_put(writer, "UNOPTIMISED ");
-    }
     sm_lower_put_result_type(writer, type);
     sm_lower_put(writer, " func_%u(struct module *m", func_index);
     put_params(writer, type);

@@ -356,12 +356,4 @@ DEFINE_FLOAT_FUNCTIONS(f64, F64_NAN, )
 #define I64_TRUNC_SAT_S_F64(x) EXPAND(TRUNC_SAT, u64, s64, I64_S_F64, I64_S_RANGE, x)
 #define I64_TRUNC_SAT_U_F64(x) EXPAND(TRUNC_SAT, u64, u64, I64_U_F64, I64_U_RANGE, x)
 
-/* Functions too large for an optimiser whose passes are superlinear. gcc's attribute forgets other
- * flags, so there the whole unit goes without optimisation. */
-#if defined(__clang__) && !defined(SMELT_OPTIMISE_ALL)
-#define UNOPTIMISED __attribute__((optnone, noinline))
-#else
-#define UNOPTIMISED
-#endif
-
 #endif

@@ -15,6 +15,7 @@
 #include <smelt/cache.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/log.h>
 #include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
@@ -47,10 +48,7 @@ struct smelt_compiler_options {
     bool allows_any_import;  /* compile modules for other hosts; the result cannot be deployed */
     const char *cc_path;     /* clang or gcc; NULL: $SMELT_CC, else the newest clang in $PATH */
     const char *wasm2c_path; /* NULL: $SMELT_WASM2C, else wasm2c in $PATH */
-    /* Called with one line for things worth an operator's eye (a quarantined entry …); may be NULL.
-     */
-    void (*warn)(void *context, const char *line);
-    void *warn_context;
+    struct smelt_log log;
 };
 
 struct smelt_compiler;

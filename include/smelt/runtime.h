@@ -21,6 +21,7 @@
 #include <smelt/compiler.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/log.h>
 #include <smelt/policy.h>
 #include <smelt/schedule.h>
 #include <smelt/status.h>
@@ -47,6 +48,10 @@ struct smelt_engine_options {
     /* Real-time signal that stops transactions with a deadline or token; 0: SIGRTMIN + 12. The
      * process must not use it for anything else. */
     int deadline_signal;
+    uint32_t resident_modules_max; /* modules kept loaded, those in use aside; 0: 256 */
+    uint32_t instances_max;        /* in use at a time, nested calls included; 0: 12288 */
+    uint64_t idle_memory_bytes;    /* that instances may keep between calls; 0: 256 MiB */
+    struct smelt_log log;
 };
 
 /* Checks that the store belongs to this profile, schedule and policy, or records them in a new

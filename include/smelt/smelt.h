@@ -8,6 +8,7 @@
 #include <smelt/compiler.h>
 #include <smelt/export.h>
 #include <smelt/host.h>
+#include <smelt/log.h>
 #include <smelt/policy.h>
 #include <smelt/runtime.h>
 #include <smelt/schedule.h>

@@ -74,6 +74,13 @@ enum smelt_status sm_exec_pool_create(const struct sm_exec_pool_options *options
                                       struct sm_exec_pool **out, struct smelt_error *err);
 /* NULL is fine. After the last of its modules is gone. */
 void sm_exec_pool_destroy(struct sm_exec_pool *pool);
+/* At this moment. */
+struct sm_exec_pool_figures {
+    uint32_t in_use;
+    uint64_t idle_bytes;
+    uint64_t made; /* activations so far that were not found idle */
+};
+struct sm_exec_pool_figures sm_exec_pool_figures(struct sm_exec_pool *pool);
 /* Which way it took; never AUTO. */
 enum sm_exec_reset sm_exec_pool_reset(const struct sm_exec_pool *pool);
 

@@ -62,6 +62,7 @@ struct sm_exec_pool {
 
     pthread_mutex_t mutex; /* guards what follows, and the rings of all homes */
     uint32_t in_use;
+    uint64_t made;
     struct sm_ring idle; /* used last first */
     uint64_t idle_bytes;
     struct sm_slots slots;
@@ -235,6 +236,7 @@ enum smelt_status sm_pool_take(struct sm_home *home, struct sm_activation **out,
     if (!is_full) {
         pool->in_use++;
         *out = pop_warmest(home);
+        pool->made += *out == NULL;
     }
     (void)pthread_mutex_unlock(&pool->mutex);
     if (is_full) {
@@ -454,6 +456,15 @@ void sm_exec_pool_destroy(struct sm_exec_pool *pool)
     sm_pagemap_deinit(&pool->pagemap);
     (void)pthread_mutex_destroy(&pool->mutex);
     sm_free(pool);
+}
+
+struct sm_exec_pool_figures sm_exec_pool_figures(struct sm_exec_pool *pool)
+{
+    (void)pthread_mutex_lock(&pool->mutex);
+    const struct sm_exec_pool_figures figures = {
+        .in_use = pool->in_use, .idle_bytes = pool->idle_bytes, .made = pool->made};
+    (void)pthread_mutex_unlock(&pool->mutex);
+    return figures;
 }
 
 enum sm_exec_reset sm_exec_pool_reset(const struct sm_exec_pool *pool)

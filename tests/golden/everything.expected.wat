@@ -61,7 +61,7 @@
     call 2)
   (func (;8;) (type 5) (param i32 i64 f32 f64) (result i32)
     (local i32 i64 i32 f32 f64)
-    i32.const 46
+    i32.const 48
     call 3
     block (result i32)  ;; label = @1
       i64.const 0
@@ -353,7 +353,7 @@
       i32.load
       local.tee 4
     end
-    i32.const 46
+    i32.const 48
     call 4)
   (table (;0;) 8 funcref)
   (memory (;0;) 2 4)

@@ -132,7 +132,7 @@
     i32.const 8
     call 2)
   (func (;10;) (type 2) (param i32) (result i32 i64)
-    i32.const 11
+    i32.const 13
     call 1
     block (result i32 i64)  ;; label = @1
       i64.const 2
@@ -152,7 +152,7 @@
       i64.const 1
       call 0
     end
-    i32.const 11
+    i32.const 13
     call 2)
   (func (;11;) (type 0) (param i32) (result i32)
     i32.const 11

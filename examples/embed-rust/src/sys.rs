@@ -31,6 +31,7 @@ macro_rules! opaque {
 }
 
 opaque! { smelt_cache smelt_schedule smelt_policy smelt_compiler smelt_engine smelt_store }
+opaque! { smelt_cancel }
 opaque! { smelt_profile } // not opaque in C; only its address is used here
 
 /// One list of fields makes the struct and its row for the comparison with the recorded ABI.
@@ -106,6 +107,11 @@ layout! {
         message: [c_char; 400],
     }
 
+    struct smelt_log {
+        write: Option<unsafe extern "C" fn(*mut c_void, c_uint, *const c_char)>,
+        context: *mut c_void,
+    }
+
     struct smelt_compiler_options {
         cache: *mut smelt_cache,
         schedule: *const smelt_schedule,
@@ -116,8 +122,7 @@ layout! {
         allows_any_import: bool,
         cc_path: *const c_char,
         wasm2c_path: *const c_char,
-        warn: Option<unsafe extern "C" fn(*mut c_void, *const c_char)>,
-        warn_context: *mut c_void,
+        log: smelt_log,
     }
 
     struct smelt_artefact_source {
@@ -139,6 +144,11 @@ layout! {
         source: smelt_artefact_source,
         profile: *const smelt_profile,
         handlers: *const c_void,
+        deadline_signal: c_int,
+        resident_modules_max: u32,
+        instances_max: u32,
+        idle_memory_bytes: u64,
+        log: smelt_log,
     }
 
     struct smelt_value {
@@ -154,6 +164,8 @@ layout! {
         block_number: u64,
         block_timestamp: u64,
         is_static: bool,
+        deadline_ms: u64,
+        cancel: *mut smelt_cancel,
     }
 
     struct smelt_outcome {

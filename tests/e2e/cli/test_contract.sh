@@ -123,6 +123,15 @@ holds '.balance == "340282366920938463463374607431768211197" and (.nonce | type 
 run 0 account show "$from" --state "$state"
 grep -q 'balance *340282366920938463463374607431768211197' "$answer" || fail "human account"
 
+echo "== metrics"
+run_json 0 call "$counter" increment --state "$state" --metrics metrics.prom
+grep -qx 'smelt_transactions_total{kind="call"} 1' metrics.prom || fail "no count of calls"
+grep -qx 'smelt_outcomes_total{outcome="returned"} 1' metrics.prom || fail "no count of outcomes"
+grep -q '^smelt_execute_seconds_bucket{le="+Inf"} 1$' metrics.prom || fail "no histogram"
+awk '/^#/ { next } NF != 2 || $2 !~ /^[0-9.e+-]+$/ { print "bad line: " $0; bad = 1 } END { exit bad }' metrics.prom ||
+    fail "not the text format"
+refuses 1 io call "$counter" increment --state "$state" --metrics .
+
 echo "== many results"
 awk 'BEGIN {
     for (i = 0; i < 32; i++) { types = types " i64"; values = values " i64.const -9223372036854775808" }

@@ -103,9 +103,10 @@ static void assert_ran(const struct world *world, const char *expected)
     smelt_buf_deinit(&log);
 }
 
-static void warn(void *context, const char *line)
+static void take_line(void *context, enum smelt_log_level level, const char *line)
 {
     struct world *world = (struct world *)context;
+    assert_int_equal(level, SMELT_LOG_WARNING);
     assert_true(strlen(line) > 10 && strchr(line, '\n') == NULL);
     world->warnings++;
 }
@@ -140,8 +141,8 @@ static int setup(void **state)
     assert_int_equal(
         smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &world->schedule, NULL), OK);
     assert_int_equal(smelt_policy_builtin("standard-floats", &world->floats, NULL), OK);
-    world->options = (struct smelt_compiler_options){
-        .schedule = world->schedule, .warn = warn, .warn_context = world};
+    world->options =
+        (struct smelt_compiler_options){.schedule = world->schedule, .log = {take_line, world}};
     open_cache(world, "cache");
     *state = world;
     return 0;
@@ -434,15 +435,15 @@ static const struct bad_tool {
     {"clang", CLANG OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"clang", CLANG OUTPUT_OF(": >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"clang", GCC "exit 1", FAILED, "gcc failed with exit code 1"},
-    {"clang", GCC "exit 0", OUTPUT, "did not write module.su"},
-    {"clang", GCC "echo garbage >module.su", OUTPUT, "line 1 of what gcc says"},
-    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tdynamic,bounded\\n' >module.su", OUTPUT,
+    {"clang", GCC "exit 0", OUTPUT, "did not write unit0.su"},
+    {"clang", GCC "echo garbage >unit0.su", OUTPUT, "line 1 of what gcc says"},
+    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tdynamic,bounded\\n' >unit0.su", OUTPUT,
      "is not a function with a static frame"},
-    {"clang", GCC "printf 'm:1:1:func_1.part.0\\t8\\tstatic\\n' >module.su", OUTPUT,
+    {"clang", GCC "printf 'm:1:1:func_1.part.0\\t8\\tstatic\\n' >unit0.su", OUTPUT,
      "functions that its source has not"},
-    {"clang", GCC "printf 'm:1:1:func_2\\t8\\tstatic\\n' >module.su", OUTPUT,
+    {"clang", GCC "printf 'm:1:1:func_2\\t8\\tstatic\\n' >unit0.su", OUTPUT,
      "functions that its source has not"},
-    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tstatic\\n' >module.su", FAILED, "ld.lld failed"},
+    {"clang", GCC "printf 'm:1:1:func_1\\t8\\tstatic\\n' >unit0.su", FAILED, "ld.lld failed"},
     {"ld.lld", LINKER OUTPUT_OF("echo garbage >$out"), OUTPUT, "is not a 64-bit ELF file"},
     {"ld.lld", LINKER OUTPUT_OF("cp unit0.o $out"), OUTPUT, "is not a shared object"},
     {"ld.lld", LINKER OUTPUT_OF("cp /bin/sh $out"), OUTPUT, "the compiled"},

@@ -335,7 +335,7 @@ static void test_hole_3_deep_nesting_is_refused(void **state)
 }
 
 /* Each instruction is a line indented by twice its nesting: 2 MiB would become more C than a tool
- * may write, although every function is within its limits. */
+ * may write. The cost of an instruction therefore has a part for its nesting. */
 static void test_hole_5_indentation_is_limited(void **state)
 {
     (void)state;
@@ -354,7 +354,7 @@ static void test_hole_5_indentation_is_limited(void **state)
         append(&body, "\x0b", 1);
     }
     assert_refused(module_with_bodies(9, sm_buf_slice(&body)), SMELT_STATUS_MODULE_LIMIT,
-                   "bytes of bodies times their nesting");
+                   "cost of compiling a function");
     smelt_buf_deinit(&body);
 }
 

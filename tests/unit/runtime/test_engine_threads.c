@@ -160,11 +160,58 @@ static void a_failure_is_counted_by_its_status(void **state)
                      SMELT_STATUS_INVALID_ARGUMENT);
 }
 
+struct lines {
+    unsigned counts[SMELT_LOG_INFO + 1];
+    char last[SMELT_LOG_INFO + 1][600];
+};
+
+static void take_line(void *context, enum smelt_log_level level, const char *line)
+{
+    struct lines *lines = (struct lines *)context;
+    lines->counts[level]++;
+    (void)snprintf(lines->last[level], sizeof(lines->last[level]), "%s", line);
+}
+
+static void loads_and_node_failures_are_logged(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    struct lines lines = {0};
+    const struct smelt_engine_options options = {.store = &fixture->store,
+                                                 .schedule = fixture->schedule,
+                                                 .source = fixture_source(fixture),
+                                                 .resident_modules_max = 1,
+                                                 .instances_max = 1,
+                                                 .idle_memory_bytes = 1,
+                                                 .log = {take_line, &lines}};
+    smelt_engine_destroy(fixture->engine);
+    assert_int_equal(smelt_engine_create(&options, &fixture->engine, NULL), SMELT_STATUS_OK);
+    struct smelt_address first = fixture_deploy(fixture, "guest_host.so");
+    assert_int_equal(lines.counts[SMELT_LOG_INFO], 1);
+    assert_non_null(strstr(lines.last[SMELT_LOG_INFO], " loaded in "));
+    assert_int_equal(fixture_try_call(fixture, &bob, "run", NULL, 0), SMELT_STATUS_NO_CONTRACT);
+    assert_int_equal(lines.counts[SMELT_LOG_WARNING], 0); /* nobody's failure */
+    fixture->fail_get = 1;
+    assert_int_equal(fixture_try_call(fixture, &first, "run", NULL, 0), SMELT_STATUS_IO);
+    fixture->fail_get = 0;
+    assert_int_equal(lines.counts[SMELT_LOG_WARNING], 1);
+    assert_string_equal(lines.last[SMELT_LOG_WARNING],
+                        "a transaction failed: io: read failed on demand");
+    /* one module at a time stays loaded; one instance at a time is in use */
+    struct smelt_address second = fixture_deploy(fixture, "guest_host.so#2");
+    (void)fixture_call(fixture, &first, "run");
+    (void)fixture_call(fixture, &second, "run");
+    assert_int_equal(lines.counts[SMELT_LOG_INFO], 4);
+    assert_int_equal(fixture_try_call(fixture, &first, "dive", NULL, 0),
+                     SMELT_STATUS_INSTANCE_LIMIT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(threads_share_an_engine, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(a_failure_is_counted_by_its_status, fixture_setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(loads_and_node_failures_are_logged, fixture_setup,
                                         fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
