@@ -55,7 +55,7 @@ uint32_t sm_cost_of_operator(enum sm_wasm_op op)
     case SM_OP_GLOBAL_SET:
         return 12;
     case SM_OP_IF:
-        return 14;
+        return 18;
     case SM_OP_BR_TABLE:
         return 20;
     case SM_OP_LOOP:
@@ -63,7 +63,7 @@ uint32_t sm_cost_of_operator(enum sm_wasm_op op)
     case SM_OP_UNREACHABLE:
         return 16;
     case SM_OP_CALL:
-        return 32;
+        return 36;
     case SM_OP_CALL_INDIRECT:
         return 150;
     case SM_OP_MEMORY_GROW:

@@ -1,6 +1,6 @@
 /* What a module costs to compile without optimisation, as a pure function of its bytes. The weights
  * are relative: they were measured for each kind of instruction by itself (scripts/bombs), and are
- * such that none takes much longer for each 1 than code of real programs, which takes about 1.6
+ * such that none takes much longer for each 1 than code of real programs, which takes about 2
  * microseconds of processor time with all stages and tools together. What real code has little of
  * is weighted higher, since mixtures take longer than the sum of their parts. Memory of clang is at
  * most 0.4 KiB for each 1.
