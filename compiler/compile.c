@@ -39,7 +39,7 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 6u
+#define SM_CODEGEN_VERSION 7u
 
 /* SMELT_OPTIMISE_BY_SIZE: a module is optimised when it has no more than any of these: LLVM's
  * passes are superlinear in the size of a function, some in that of the unit. */
