@@ -75,6 +75,17 @@ uint8_t type_of_letter(char letter)
     }
 }
 
+uint32_t choose_grower(struct generator *g, uint32_t end)
+{
+    for (uint32_t i = 0, start = end != 0 ? choose(g, end) : 0; i < end; i++) {
+        uint32_t func = (start + i) % end;
+        if (g->kinds[func] == GROWTH) {
+            return func;
+        }
+    }
+    return NO_FUNCTION;
+}
+
 /* ---- the operand stack ----------------------------------------------------------------------- */
 
 static struct frame *top_frame(struct generator *g)
@@ -1095,16 +1106,12 @@ static void encode_locals(struct generator *g, uint32_t param_count)
     sm_encode_byte(&g->body, SMELT_VALTYPE_I32);
 }
 
-enum function_kind { VALUES, EDGES, GROWTH, GROWN, DEEP, PLAIN };
-
 static void put_function(struct generator *g, uint32_t func_index)
 {
     static void (*const probes[])(struct generator *) = {put_values_probe, put_edge_probe,
                                                          put_growth_probe, put_grown_probe};
-    static const uint8_t kinds[] = {PLAIN, EDGES, PLAIN, VALUES, EDGES, PLAIN, EDGES,  GROWTH,
-                                    EDGES, DEEP,  EDGES, PLAIN,  EDGES, GROWN, VALUES, EDGES};
     const struct signature *type = &g->types[g->func_types[func_index]];
-    enum function_kind kind = (enum function_kind)kinds[choose(g, sizeof(kinds))];
+    enum function_kind kind = g->kinds[func_index];
     g->func_index = func_index;
     g->height = 0;
     g->depth = 1;
@@ -1261,7 +1268,10 @@ static void encode_elements(struct generator *g, struct sm_encoder *section)
         }
         sm_encode_u32(section, item_count);
         for (uint32_t j = 0; j < item_count; j++) {
-            uint32_t func = has_holes && is_rare(g, 3) ? NO_FUNCTION : choose(g, g->func_count);
+            uint32_t grower = is_rare(g, 3) ? choose_grower(g, g->func_count) : NO_FUNCTION;
+            uint32_t func = has_holes && is_rare(g, 3) ? NO_FUNCTION
+                            : grower != NO_FUNCTION    ? grower
+                                                       : choose(g, g->func_count);
             if (!has_holes) {
                 sm_encode_u32(section, func);
             } else if (func == NO_FUNCTION) { /* ref.null func */
@@ -1316,11 +1326,15 @@ static void encode_code(struct generator *g, struct sm_encoder *section)
 /* Everything that bodies refer to, before the first of them. */
 static void choose_module(struct generator *g)
 {
+    static const uint8_t kinds[] = {PLAIN, EDGES, PLAIN, VALUES, EDGES, PLAIN, EDGES,  GROWTH,
+                                    EDGES, DEEP,  EDGES, PLAIN,  EDGES, GROWN, VALUES, EDGES};
     choose_types(g);
     g->import_count = choose(g, IMPORTS_MAX + 1);
     g->func_count = g->import_count + 1 + choose(g, FUNCS_MAX - IMPORTS_MAX);
     for (uint32_t i = 0; i < g->func_count; i++) {
         g->func_types[i] = choose(g, g->type_count);
+        g->kinds[i] =
+            i < g->import_count ? PLAIN : (enum function_kind)kinds[choose(g, sizeof(kinds))];
     }
     g->has_memory = take(g) % 8 != 1;
     g->memory = (struct sm_wasm_limits){.min = is_rare(g, 8) ? 0 : is_rare(g, 4) ? PAGES_MAX : 1};
@@ -1331,7 +1345,6 @@ static void choose_module(struct generator *g)
     g->table.has_max = choose(g, 2) == 1;
     g->table.max = g->table.min + choose(g, 4);
     memset(g->elements, 0xff, sizeof(g->elements)); /* NO_FUNCTION */
-    g->grower = NO_FUNCTION;
     g->elem_count = g->has_table ? choose(g, SEGMENTS_MAX + 1) : 0;
     g->data_count = !g->has_memory ? 0 : is_rare(g, 2) ? SEGMENTS_MAX : choose(g, SEGMENTS_MAX + 1);
     g->global_count = choose(g, GLOBALS_MAX + 1);

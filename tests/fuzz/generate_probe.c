@@ -38,13 +38,15 @@ static bool is_float(uint8_t type)
     return type == SMELT_VALTYPE_F32 || type == SMELT_VALTYPE_F64;
 }
 
-/* What edges are rare in: a single bit, or a zero of either sign. */
+/* What edges are rare in: a single bit, none, or a zero of either sign. */
 static uint64_t choose_probe_bits(struct generator *g, uint8_t type)
 {
     uint32_t bit = choose(g, bits_of(type));
     switch (choose(g, 4)) {
     case 1:
-        return is_float(type) ? (uint64_t)(bit & 1) << (bits_of(type) - 1) : UINT64_C(1) << bit;
+        return is_float(type)  ? (uint64_t)(bit & 1) << (bits_of(type) - 1)
+               : is_rare(g, 4) ? 0
+                               : UINT64_C(1) << bit;
     case 2:
         return take_bits(g, 8);
     default:
@@ -341,6 +343,28 @@ static void probe_condition(struct generator *g)
     close_frame(g);
 }
 
+/* Out of one, two or three blocks: what is behind their ends tells which. */
+static void probe_br_table(struct generator *g)
+{
+    static const uint8_t labels[] = {0, 1, 2};
+    const struct signature none = {0};
+    if (g->depth + 3 > NESTING_MAX) {
+        return;
+    }
+    for (uint32_t i = 0; i < sizeof(labels); i++) {
+        open_frame(g, SM_OP_BLOCK, &none, SM_WASM_NO_INDEX);
+    }
+    put_exact(g, SMELT_VALTYPE_I32, is_rare(g, 4) ? UINT32_MAX : choose(g, 4));
+    put_instr(g, (struct sm_wasm_instr){
+                     .op = SM_OP_BR_TABLE, .label_count = 2, .labels = {labels, sizeof(labels)}});
+    pop(g, 1);
+    for (uint32_t i = 0; i < sizeof(labels); i++) {
+        close_frame(g);
+        put_const(g, SMELT_VALTYPE_I64);
+        put_sink(g);
+    }
+}
+
 /* ---- probes of ranges ------------------------------------------------------------------------ */
 
 /* Start and length of a range that ends with `limit`, or behind it. */
@@ -421,8 +445,8 @@ static void probe_data(struct generator *g, bool may_trap)
     bool is_to = may_trap && is_rare(g, 3);
     struct range from = choose_range(g, segment_bytes[data], may_trap && !is_to);
     struct range to = choose_range(g, SM_WASM_PAGE_BYTES, is_to);
-    if (is_rare(g, 3)) { /* of another segment, or of this one */
-        put_index(g, SM_OP_DATA_DROP, choose(g, g->data_count));
+    if (is_rare(g, 2)) {
+        put_index(g, SM_OP_DATA_DROP, is_rare(g, 2) ? data : choose(g, g->data_count));
     }
     if (is_to) {
         put_memory_start(g, to);
@@ -529,7 +553,11 @@ void put_values_probe(struct generator *g)
             probe_division(g, false);
             break;
         case 11:
-            probe_condition(g);
+            if (is_rare(g, 3)) {
+                probe_br_table(g);
+            } else {
+                probe_condition(g);
+            }
             break;
         default:
             probe_operator(g);
@@ -601,30 +629,29 @@ void put_growth_probe(struct generator *g)
     push(g, SMELT_VALTYPE_I32);
     put_sink(g);
     probe_end(g);
-    g->grower = g->func_index;
-    g->is_grower[g->func_index] = true;
 }
 
 /* Somebody else grows the memory: what this function knows of its size has to be forgotten. */
 void put_grown_probe(struct generator *g)
 {
-    if (g->grower == NO_FUNCTION) {
+    uint32_t grower = choose_grower(g, g->func_index);
+    uint32_t element = 0;
+    if (!g->has_memory || grower == NO_FUNCTION) {
         put_growth_probe(g);
         return;
     }
-    uint32_t element = 0;
     while (element < g->table.min &&
-           (g->elements[element] >= g->func_index || !g->is_grower[g->elements[element]])) {
+           (g->elements[element] >= g->func_index || g->kinds[g->elements[element]] != GROWTH)) {
         element++;
     }
-    if (element < g->table.min) {
+    if (element < g->table.min && !is_rare(g, 3)) {
         put_element_call(g, element, g->elements[element], true);
     } else {
-        const struct signature *type = &g->types[g->func_types[g->grower]];
+        const struct signature *type = &g->types[g->func_types[grower]];
         for (uint32_t i = 0; i < type->param_count; i++) {
             put_const(g, type->params[i]);
         }
-        put_index(g, SM_OP_CALL, g->grower);
+        put_index(g, SM_OP_CALL, grower);
         pop(g, type->param_count);
         push_all(g, type->results, type->result_count);
         for (uint32_t i = 0; i < type->result_count; i++) {

@@ -41,6 +41,9 @@ enum {
     OWN_GLOBALS
 };
 
+/* Probes by what they do; plain ones are random. */
+enum function_kind { VALUES, EDGES, GROWTH, GROWN, DEEP, PLAIN };
+
 struct signature {
     uint8_t params[PARAMS_MAX];
     uint8_t results[RESULTS_MAX];
@@ -67,6 +70,7 @@ struct generator {
     struct signature types[TYPES_MAX];
     uint32_t type_count;
     uint32_t func_types[FUNCS_MAX];
+    enum function_kind kinds[FUNCS_MAX];
     uint32_t func_count;
     uint32_t import_count;
     struct global globals[GLOBALS_MAX];
@@ -78,8 +82,6 @@ struct generator {
     uint32_t elements[TABLE_MAX]; /* as after instantiation: function or NO_FUNCTION */
     uint32_t items[SEGMENTS_MAX][ITEMS_MAX];
     uint32_t item_counts[SEGMENTS_MAX]; /* 0 for active segments, which are dropped */
-    bool is_grower[FUNCS_MAX];          /* of the memory */
-    uint32_t grower;                    /* the last of them, if any */
     uint32_t data_count;
     uint32_t elem_count;
 
@@ -112,6 +114,9 @@ uint8_t type_of_letter(char letter);
 void push(struct generator *g, uint8_t type);
 void push_all(struct generator *g, const uint8_t *types, uint32_t count);
 void pop(struct generator *g, uint32_t count);
+
+/* A function that grows the memory, below `end`, from a chosen one on; NO_FUNCTION: none. */
+uint32_t choose_grower(struct generator *g, uint32_t end);
 
 /* Instructions; those with a type push their result. */
 void put_instr(struct generator *g, struct sm_wasm_instr instr);
