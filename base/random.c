@@ -9,9 +9,8 @@
 #include <sodium.h>
 #include <stdatomic.h>
 
-static_assert(sizeof(struct sm_hash_key) == crypto_shorthash_KEYBYTES &&
-                  sizeof(struct sm_hash_key) == crypto_shorthash_siphashx24_BYTES,
-              "a key fits");
+static_assert(sizeof(struct sm_hash_key) == crypto_shorthash_KEYBYTES, "a key fits");
+static_assert(sizeof(struct sm_hash_key) == crypto_shorthash_siphashx24_BYTES, "and is a hash");
 
 /* One secret of the process, and how many keys were made from it: the kernel's generator costs a
  * system call, and maps are made for each transaction. */

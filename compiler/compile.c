@@ -558,7 +558,7 @@ static enum smelt_status measure_stack(struct job *job, uint64_t *out)
                               "the compiled object has functions that its source has not");
         goto cleanup;
     }
-    *out = frames.bytes + frames.largest + frames.helpers + SM_NESTING_MAX * 3 * frames.extra +
+    *out = frames.bytes + frames.largest + frames.helpers + frames.extra * 3 * SM_NESTING_MAX +
            EXTRA_STACK_BYTES;
 cleanup:
     return status;

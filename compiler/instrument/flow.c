@@ -221,7 +221,7 @@ static void cut_into_blocks(struct sm_flow *flow, const uint32_t *weights)
             *block = (struct sm_flow_block){
                 .first = i, .is_checked = i == 0 || flow->points[i - 1].op == SM_OP_LOOP};
         }
-        if (point->is_live) {
+        if (point->is_live && block != NULL) { /* the first point is a start */
             block->count++;
             block->charge += weights[point->op];
         }
