@@ -38,7 +38,21 @@ static bool is_float(uint8_t type)
     return type == SMELT_VALTYPE_F32 || type == SMELT_VALTYPE_F64;
 }
 
-/* What edges are rare in: a single bit, none, or a zero of either sign. */
+/* A small number of quarters. */
+static uint64_t choose_fraction(struct generator *g, uint8_t type)
+{
+    double number = (int8_t)take(g) / 4.0;
+    float single = (float)number;
+    uint64_t bits = 0;
+    if (type == SMELT_VALTYPE_F32) {
+        memcpy(&bits, &single, sizeof(single));
+    } else {
+        memcpy(&bits, &number, sizeof(number));
+    }
+    return bits;
+}
+
+/* What edges are rare in: a single bit, none, a zero of either sign, something to round. */
 static uint64_t choose_probe_bits(struct generator *g, uint8_t type)
 {
     uint32_t bit = choose(g, bits_of(type));
@@ -48,7 +62,7 @@ static uint64_t choose_probe_bits(struct generator *g, uint8_t type)
                : is_rare(g, 4) ? 0
                                : UINT64_C(1) << bit;
     case 2:
-        return take_bits(g, 8);
+        return is_float(type) && is_rare(g, 2) ? choose_fraction(g, type) : take_bits(g, 8);
     default:
         return choose_bits(g, type);
     }
@@ -61,7 +75,7 @@ static void choose_pair(struct generator *g, uint8_t type, uint64_t pair[2])
     pair[0] = choose_probe_bits(g, type);
     switch (choose(g, 5)) {
     case 1:
-        pair[1] = pair[0];
+        pair[1] = pair[0] ^ (is_float(type) && is_rare(g, 2) ? sign : 0);
         break;
     case 2:
         pair[1] = pair[0] ^ UINT64_C(1) << choose(g, bits_of(type));
