@@ -7,7 +7,9 @@
 #include <stdalign.h>
 #include <string.h>
 
-#define CHUNK_BYTES ((size_t)64 * 1024)
+/* Of a chunk's data: the first is small, for an arena that holds little, the others double. */
+#define CHUNK_BYTES_FIRST ((size_t)960)
+#define CHUNK_BYTES_MAX   ((size_t)64 * 1024)
 
 struct sm_arena_chunk {
     struct sm_arena_chunk *next;
@@ -15,6 +17,14 @@ struct sm_arena_chunk {
     size_t size;
     alignas(max_align_t) unsigned char data[];
 };
+
+static size_t next_size(const struct sm_arena *arena)
+{
+    if (arena->head == NULL) {
+        return CHUNK_BYTES_FIRST;
+    }
+    return arena->head->size < CHUNK_BYTES_MAX / 2 ? 2 * arena->head->size : CHUNK_BYTES_MAX;
+}
 
 void *sm_arena_calloc(struct sm_arena *arena, size_t count, size_t size)
 {
@@ -26,7 +36,8 @@ void *sm_arena_calloc(struct sm_arena *arena, size_t count, size_t size)
     total &= ~(alignof(max_align_t) - 1);
     struct sm_arena_chunk *chunk = arena->head;
     if (chunk == NULL || chunk->size - chunk->used < total) {
-        size_t data_size = total > CHUNK_BYTES ? total : CHUNK_BYTES;
+        size_t data_size = next_size(arena);
+        data_size = total > data_size ? total : data_size;
         size_t chunk_size;
         if (!sm_add_size(sizeof(*chunk), data_size, &chunk_size)) {
             return NULL;

@@ -10,7 +10,7 @@ struct sm_hash_key {
     uint8_t bytes[16];
 };
 
-/* A fresh random key. */
+/* A key of its own, which nobody outside the process can know. */
 enum smelt_status sm_hash_key_init(struct sm_hash_key *key, struct smelt_error *err);
 
 /* SipHash-2-4 of the data under the key. */

@@ -39,7 +39,7 @@
 
 /* Raised by every change to the instrumenter, the lowering pass or this file that can change an
  * artefact. */
-#define SM_CODEGEN_VERSION 6u
+#define SM_CODEGEN_VERSION 7u
 
 /* SMELT_OPTIMISE_BY_SIZE: a module is optimised when it has no more than any of these: LLVM's
  * passes are superlinear in the size of a function, some in that of the unit. */
@@ -845,8 +845,11 @@ enum smelt_status smelt_compiler_explain_fuel(const struct smelt_compiler *compi
                                               void *context, struct smelt_error *err)
 {
     struct job job = {.compiler = compiler, .wasm = wasm, .err = err};
-    enum smelt_status status =
-        sm_schedule_check_profile(compiler->options.schedule, compiler->options.profile, err);
+    const struct smelt_profile *profile = compiler->options.profile;
+    enum smelt_status status = SMELT_STATUS_OK;
+    if (profile->function_count != 0) { /* without functions it needs no prices */
+        status = sm_schedule_check_profile(compiler->options.schedule, profile, err);
+    }
     if (status != SMELT_STATUS_OK) {
         return status;
     }

@@ -647,11 +647,11 @@ static enum smelt_status find_function(struct run *run, const char *name, struct
     return SMELT_STATUS_OK;
 }
 
-static enum smelt_status pass_arguments(struct run *run, const char *name,
-                                        const struct smelt_value *arguments, size_t count,
-                                        struct smelt_error *err)
+/* The export's type, and what is wrong with the arguments. */
+static enum smelt_status mismatch(const struct sm_export *export_, const char *name,
+                                  const struct smelt_value *arguments, size_t count,
+                                  size_t argument, struct smelt_error *err)
 {
-    const struct sm_export *export_ = run->export_;
     char wanted[128];
     char results[128];
     types_text(export_->types, export_->param_count, wanted, sizeof(wanted));
@@ -662,15 +662,26 @@ static enum smelt_status pass_arguments(struct run *run, const char *name,
                             "%s is (%s) -> (%s), but %zu argument%s given", name, wanted, results,
                             count, count == 1 ? " was" : "s were");
     }
+    return sm_error_set(err, SMELT_STATUS_ARGUMENT_MISMATCH, WHERE,
+                        "%s is (%s) -> (%s), but argument %zu has type %s", name, wanted, results,
+                        argument + 1, smelt_valtype_name(arguments[argument].type));
+}
+
+static enum smelt_status pass_arguments(struct run *run, const char *name,
+                                        const struct smelt_value *arguments, size_t count,
+                                        struct smelt_error *err)
+{
+    const struct sm_export *export_ = run->export_;
+    if (count != export_->param_count) {
+        return mismatch(export_, name, arguments, count, 0, err);
+    }
     run->slots = (uint64_t *)sm_calloc(sm_frame_slot_count(export_), sizeof(*run->slots));
     if (run->slots == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
     for (size_t i = 0; i < count; i++) {
         if (arguments[i].type != export_->types[i]) {
-            return sm_error_set(err, SMELT_STATUS_ARGUMENT_MISMATCH, WHERE,
-                                "%s is (%s) -> (%s), but argument %zu has type %s", name, wanted,
-                                results, i + 1, smelt_valtype_name(arguments[i].type));
+            return mismatch(export_, name, arguments, count, i, err);
         }
         bool is_narrow = arguments[i].type == SMELT_VALTYPE_I32;
         run->slots[i] = is_narrow ? (uint32_t)arguments[i].bits : arguments[i].bits;

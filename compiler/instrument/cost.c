@@ -1,23 +1,23 @@
 #include "compiler/instrument/cost.h"
 
-/* Weights that do not belong to one operator. */
-#define COST_OF_MODULE      100000u /* three processes */
-#define COST_OF_FUNCTION    140u
-#define COST_OF_VARIABLE    6u /* parameter, result, local, slot of the value stack */
-#define COST_OF_VALUE       4u /* carried by a branch or a call */
-#define COST_OF_LABEL       3u
-#define COST_OF_TYPE        10u
-#define COST_OF_GLOBAL      25u
-#define COST_OF_IMPORT      400u
-#define COST_OF_EXPORT      300u
-#define COST_OF_ENTRY_VALUE 40u /* between slots and parameters or results */
-#define COST_OF_SEGMENT     40u
-#define COST_OF_ITEM        11u /* a relocation each */
-#define BYTES_PER_UNIT      4u  /* of data and names */
-#define NESTING_PER_UNIT    16u /* each name is looked up through the open scopes */
+#include <stddef.h>
+
+const struct sm_cost_row sm_cost_rows[] = {
+#define COST(name, weight, text) {weight, text},
+#include "compiler/instrument/cost.def"
+};
+const size_t sm_cost_row_count = sizeof(sm_cost_rows) / sizeof(sm_cost_rows[0]);
+
+#define SLOT_TYPES 4u /* i32, i64, f32, f64 */
+
+/* Constants by name: COST_OF_FUNCTION … */
+enum {
+#define COST(name, weight, text) COST_OF_##name = (weight),
+#include "compiler/instrument/cost.def"
+};
 
 /* Row by row, the operators that are not as cheap as an addition. */
-static uint32_t operator_cost(enum sm_wasm_op op)
+uint32_t sm_cost_of_operator(enum sm_wasm_op op)
 {
     switch ((int)op) {
     case SM_OP_NOP:
@@ -28,35 +28,56 @@ static uint32_t operator_cost(enum sm_wasm_op op)
     case SM_OP_LOCAL_TEE:
     case SM_OP_I32_CONST:
     case SM_OP_I64_CONST:
+        return 4;
     case SM_OP_F32_CONST:
     case SM_OP_F64_CONST:
-        return 4;
+    case SM_OP_F32_ABS:
+    case SM_OP_F32_NEG:
+    case SM_OP_F64_ABS:
+    case SM_OP_F64_NEG:
+    case SM_OP_F32_CONVERT_I32_S:
+    case SM_OP_F32_CONVERT_I32_U:
+    case SM_OP_F32_CONVERT_I64_S:
+    case SM_OP_F32_CONVERT_I64_U:
+    case SM_OP_F64_CONVERT_I32_S:
+    case SM_OP_F64_CONVERT_I32_U:
+    case SM_OP_F64_CONVERT_I64_S:
+    case SM_OP_F64_CONVERT_I64_U:
+        return 16;
     case SM_OP_BLOCK:
     case SM_OP_END:
     case SM_OP_ELSE:
         return 4;
-    case SM_OP_IF:
+    case SM_OP_SELECT:
+    case SM_OP_SELECT_T:
     case SM_OP_BR_IF:
-    case SM_OP_BR_TABLE:
+    case SM_OP_GLOBAL_GET:
+    case SM_OP_GLOBAL_SET:
         return 12;
+    case SM_OP_IF:
+        return 18;
+    case SM_OP_BR_TABLE:
+        return 20;
     case SM_OP_LOOP:
-        return 24;
+        return 30;
     case SM_OP_UNREACHABLE:
         return 16;
     case SM_OP_CALL:
-        return 24;
+        return 36;
     case SM_OP_CALL_INDIRECT:
-        return 100;
+        return 150;
     case SM_OP_MEMORY_GROW:
-        return 66;
+        return 90;
     case SM_OP_MEMORY_FILL:
-        return 100;
     case SM_OP_MEMORY_COPY:
     case SM_OP_MEMORY_INIT:
-        return 132;
+        return 160;
     case SM_OP_TABLE_COPY:
     case SM_OP_TABLE_INIT:
-        return 120;
+        return 136;
+    case SM_OP_F32_STORE:
+    case SM_OP_F64_STORE:
+        return 46;
     case SM_OP_I32_LT_S:
     case SM_OP_I32_GT_S:
     case SM_OP_I32_LE_S:
@@ -86,18 +107,18 @@ static uint32_t operator_cost(enum sm_wasm_op op)
     case SM_OP_I64_ROTR:
     case SM_OP_F32_COPYSIGN:
     case SM_OP_F64_COPYSIGN:
-        return 20;
+        return 24;
     case SM_OP_I32_DIV_U:
     case SM_OP_I32_REM_U:
     case SM_OP_I64_DIV_U:
     case SM_OP_I64_REM_U:
-        return 30;
+        return 36;
     case SM_OP_I32_REM_S:
     case SM_OP_I64_REM_S:
-        return 40;
+        return 48;
     case SM_OP_I32_DIV_S:
     case SM_OP_I64_DIV_S:
-        return 60;
+        return 68;
     case SM_OP_I32_TRUNC_F32_S:
     case SM_OP_I32_TRUNC_F32_U:
     case SM_OP_I32_TRUNC_F64_S:
@@ -106,7 +127,7 @@ static uint32_t operator_cost(enum sm_wasm_op op)
     case SM_OP_I64_TRUNC_F32_U:
     case SM_OP_I64_TRUNC_F64_S:
     case SM_OP_I64_TRUNC_F64_U:
-        return 60;
+        return 70;
     case SM_OP_I32_TRUNC_SAT_F32_S:
     case SM_OP_I32_TRUNC_SAT_F32_U:
     case SM_OP_I32_TRUNC_SAT_F64_S:
@@ -115,15 +136,15 @@ static uint32_t operator_cost(enum sm_wasm_op op)
     case SM_OP_I64_TRUNC_SAT_F32_U:
     case SM_OP_I64_TRUNC_SAT_F64_S:
     case SM_OP_I64_TRUNC_SAT_F64_U:
-        return 28;
+        return 34;
     case SM_OP_F32_MIN:
     case SM_OP_F32_MAX:
     case SM_OP_F64_MIN:
     case SM_OP_F64_MAX:
-        return 50;
+        return 60;
     default:
         if ((sm_wasm_ops[op].flags & SM_OP_FLAG_NAN) != 0) {
-            return 42; /* with what makes a NaN canonical */
+            return 50; /* with what makes a NaN canonical */
         }
         if (sm_wasm_ops[op].immediate == SM_IMM_MEMARG) {
             return 40;
@@ -137,7 +158,7 @@ static uint32_t operator_cost(enum sm_wasm_op op)
 static uint64_t instr_cost(const struct sm_wasm_module *module, const struct sm_wasm_instr *instr,
                            uint32_t widest)
 {
-    uint64_t cost = operator_cost(instr->op);
+    uint64_t cost = sm_cost_of_operator(instr->op);
     const struct sm_wasm_type *type = NULL;
     switch ((int)instr->op) {
     case SM_OP_CALL:
@@ -149,14 +170,16 @@ static uint64_t instr_cost(const struct sm_wasm_module *module, const struct sm_
     case SM_OP_BR:
     case SM_OP_BR_IF:
     case SM_OP_RETURN:
-        return cost + (uint64_t)COST_OF_VALUE * widest;
+        return cost + (uint64_t)COST_OF_VALUE_OF_BRANCH * widest;
     case SM_OP_BR_TABLE:
         return cost + ((uint64_t)instr->label_count + 1) *
-                          (COST_OF_LABEL + (uint64_t)COST_OF_VALUE * widest);
+                          (COST_OF_LABEL + (uint64_t)COST_OF_VALUE_OF_BRANCH * widest);
     default:
         return cost;
     }
-    return cost + COST_OF_VALUE * ((uint64_t)type->param_count + type->result_count);
+    uint32_t weight = type->result_count > 1 ? COST_OF_RESULT_OF_CALL : COST_OF_VALUE_OF_CALL;
+    return cost + (uint64_t)COST_OF_VALUE_OF_CALL * type->param_count +
+           (uint64_t)weight * type->result_count;
 }
 
 static uint64_t body_cost(const struct sm_wasm_module *module, uint32_t func_index)
@@ -177,7 +200,7 @@ static uint64_t body_cost(const struct sm_wasm_module *module, uint32_t func_ind
         } else if (instr.op == SM_OP_END) {
             depth--;
         }
-        cost += instr_cost(module, &instr, widest) + depth / NESTING_PER_UNIT;
+        cost += instr_cost(module, &instr, widest) + depth / COST_OF_DEPTH_PER_UNIT;
     }
     return cost;
 }
@@ -191,27 +214,27 @@ uint64_t sm_cost_of_function(const struct sm_wasm_module *module, uint32_t func_
         return COST_OF_IMPORT + COST_OF_ENTRY_VALUE * values;
     }
     /* one variable for each height and type of value, and each was put there by an instruction */
-    uint64_t slots = 4 * (uint64_t)func->max_height;
+    uint64_t slots = SLOT_TYPES * (uint64_t)func->max_height;
     slots = slots < func->code.size ? slots : func->code.size;
     return COST_OF_FUNCTION + COST_OF_VARIABLE * (values + func->local_count + slots) +
-           func->name.size / BYTES_PER_UNIT + body_cost(module, func_index);
+           func->name.size / COST_OF_BYTES_PER_UNIT + body_cost(module, func_index);
 }
 
 uint64_t sm_cost_of_surroundings(const struct sm_wasm_module *module)
 {
     uint64_t cost = COST_OF_MODULE;
     for (uint32_t i = 0; i < module->type_count; i++) {
-        cost +=
-            COST_OF_TYPE + (uint64_t)module->types[i].param_count + module->types[i].result_count;
+        cost += COST_OF_TYPE + COST_OF_VALUE_OF_TYPE * ((uint64_t)module->types[i].param_count +
+                                                        module->types[i].result_count);
     }
     cost += (uint64_t)COST_OF_GLOBAL * module->global_count;
     for (uint32_t i = 0; i < module->import_count; i++) {
         const struct sm_wasm_import *import = &module->imports[i];
-        cost += (import->module.size + import->name.size) / BYTES_PER_UNIT;
+        cost += (import->module.size + import->name.size) / COST_OF_BYTES_PER_UNIT;
     }
     for (uint32_t i = 0; i < module->export_count; i++) {
         const struct sm_wasm_export *export_ = &module->exports[i];
-        cost += COST_OF_EXPORT + export_->name.size / BYTES_PER_UNIT;
+        cost += COST_OF_EXPORT + export_->name.size / COST_OF_BYTES_PER_UNIT;
         if (export_->kind == SM_WASM_EXTERNAL_FUNC) {
             const struct sm_wasm_type *type = sm_wasm_func_type(module, export_->index);
             cost += COST_OF_ENTRY_VALUE * ((uint64_t)type->param_count + type->result_count);
@@ -221,7 +244,7 @@ uint64_t sm_cost_of_surroundings(const struct sm_wasm_module *module)
         cost += COST_OF_SEGMENT + (uint64_t)COST_OF_ITEM * module->elems[i].item_count;
     }
     for (uint32_t i = 0; i < module->data_count; i++) {
-        cost += COST_OF_SEGMENT + module->datas[i].bytes.size / BYTES_PER_UNIT;
+        cost += COST_OF_SEGMENT + module->datas[i].bytes.size / COST_OF_BYTES_PER_UNIT;
     }
     return cost;
 }

@@ -4,7 +4,7 @@
  * Names: w2c_p0 (parameter), w2c_l1 (local), w2c_i0 w2c_j0 w2c_f0 w2c_d0 (value stack by type and
  * height, with a suffix _0 where a global name is in the way), w2c_B0 w2c_L1 w2c_I2 w2c_Bfunc
  * (labels) lose their prefix; f becomes q, because f32 and f64 are types. Functions w2c_f<index>
- * and w2c_x<export> become func_<original index>. */
+ * and w2c_x<export> become func_<original index>. S0, S1 … are labels of our own (put_seam). */
 #include "compiler/lower/writer.h"
 
 #include "base/alloc.h"
@@ -18,6 +18,9 @@
 #define WHERE      "lower"
 #define NAME_BYTES 32
 #define INDENT_MAX 24
+
+/* Statements between two labels, at most. */
+#define STRAIGHT_MAX 64u
 
 enum token_kind { TOKEN_END, TOKEN_NAME, TOKEN_NUMBER, TOKEN_MARK };
 
@@ -41,6 +44,8 @@ struct lowering {
     uint32_t func_index; /* in the original module */
     uint32_t next_site;
     uint32_t next_marker;
+    uint32_t straight; /* statements since the last label, branch or brace */
+    uint32_t next_seam;
     int indent;
     bool has_entered; /* FUNC_PROLOGUE and */
     bool has_left;    /* FUNC_EPILOGUE were there: they take the fuel over and hand it back */
@@ -1245,6 +1250,20 @@ static enum smelt_status find_function(struct lowering *low)
     return SMELT_STATUS_OK;
 }
 
+/* A label that nothing goes to ends LLVM's basic block. Without optimisation its register allocator
+ * looks at each call through all values of the block: calls in straight code, be they only helpers
+ * of smelt_guest.h, would take time that grows with the square of their number. An optimiser does
+ * not see the label. */
+static void put_seam(struct lowering *low)
+{
+    bool is_straight = low->count > 1 && has(low, low->count - 1, ";") && !has(low, 0, "goto");
+    low->straight = is_straight ? low->straight + 1 : 0;
+    if (low->straight > STRAIGHT_MAX && low->has_entered && !low->has_left) {
+        sm_lower_put(low->writer, "S%u:;\n", low->next_seam++);
+        low->straight = 0;
+    }
+}
+
 static enum smelt_status lower_function(struct lowering *low)
 {
     const struct sm_wasm_func *func = &low->module->funcs[low->func_index];
@@ -1254,6 +1273,8 @@ static enum smelt_status lower_function(struct lowering *low)
     }
     low->next_site = 0;
     low->next_marker = 0;
+    low->straight = 0;
+    low->next_seam = 0;
     low->indent = 1;
     low->has_entered = false;
     low->has_left = false;
@@ -1273,6 +1294,7 @@ static enum smelt_status lower_function(struct lowering *low)
         if (status != SMELT_STATUS_OK) {
             return status;
         }
+        put_seam(low);
         if (has(low, 0, "}") && low->count == 1) {
             flush_constant(low);
             low->indent--;

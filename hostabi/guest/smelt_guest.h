@@ -6,7 +6,8 @@
  *   fuel      fuel left, a local variable; spilled to the instance around calls
  *   mem       base of linear memory, mem_size its size in bytes, both locals
  *   AT        last argument of whatever may trap: byte offset of the instruction in the deployed
- * module
+ *             module
+ *   S0: S1:   labels that nothing goes to; they keep the compiler's basic blocks small
  *
  * Fuel is taken at the start of every basic block. It is compared with zero only where a path could
  * grow without bound (function entries, loop headers), before host calls, and by the runtime at the

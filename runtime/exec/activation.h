@@ -2,8 +2,8 @@
  *
  *     struct sm_activation | instance (descriptor.instance_size) | table (descriptor.table_size)
  *
- * each part aligned for any object, and a slot of address space for its linear memory. While it
- * runs it has a guest stack. */
+ * each part aligned for any object, and a slot of address space for its linear memory. From its
+ * first invocation on it has a guest stack. */
 #ifndef SM_EXEC_ACTIVATION_H
 #define SM_EXEC_ACTIVATION_H
 
@@ -35,7 +35,7 @@ struct sm_activation {
     struct sm_instance *instance;
     struct sm_exec_host host;
     struct sm_memory memory;
-    struct sm_stack stack;           /* while an invocation is open */
+    struct sm_stack stack;           /* since the first invocation */
     struct sm_invocation *innermost; /* NULL: no guest code is running */
     uint32_t nesting;                /* length of that chain */
 

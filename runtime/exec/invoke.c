@@ -1,8 +1,8 @@
 /* Running guest code: the services it calls, and the life of an invocation.
  *
- *     sm_exec_invoke   opens: takes a guest stack from the pool unless the activation has one,
- *                      pushes on activation->innermost and on the thread's chain, takes the
- *                      entry's stack weight; not when the thread has been told to stop
+ *     sm_exec_invoke   opens: takes a guest stack from the pool unless the activation has one from
+ *                      before, pushes on activation->innermost and on the thread's chain, takes
+ *                      the entry's stack weight; not when the thread has been told to stop
  *        sm_exec_enter    onto the guest stack, unless the activation is on it already
  *           entry ...
  *           host_call     host.call may open another one of this activation; STOP: leave()
@@ -11,7 +11,7 @@
  *           any service   leave() when the thread has been told to stop meanwhile
  *           a signal      the same as leave(), from a handler (fault.c, watchdog.c)
  *        sm_exec_enter    returns: by return of the entry, or by leave()
- *     sm_exec_invoke   closes: pops, gives stack weight and stack back, settles the fuel
+ *     sm_exec_invoke   closes: pops, gives the stack weight back, settles the fuel
  *
  * leave() writes the result of the innermost invocation before it jumps. It is called by services
  * only, directly above generated code: no frame of the host is ever skipped. */
@@ -214,8 +214,8 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
                                        .result = result};
     bool is_outermost = invocation.outer == NULL;
     struct asan_stack old = {0};
-    if (is_outermost) {
-        result->status = sm_pool_stack_take(activation, &activation->stack);
+    if (activation->stack.bottom == NULL) {
+        result->status = sm_pool_stack_take(activation);
     }
     if (result->status != SMELT_STATUS_OK) {
         result->end = SM_EXEC_FAILED;
@@ -233,7 +233,6 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
                   &invocation.frame);
     if (is_outermost) {
         tell_left(&old);
-        sm_pool_stack_give(activation, &activation->stack);
     }
     /* a trap skipped what callees would have given back */
     instance->stack = stack_left;

@@ -73,7 +73,7 @@ struct sm_exec_pool {
 struct sm_home {
     struct sm_exec_pool *pool;
     struct sm_ring idle; /* used last first */
-    uint64_t stack_bytes;
+    uint32_t stack_class;
     struct sm_image image;
 };
 
@@ -225,6 +225,54 @@ static enum smelt_status make(struct sm_home *home, struct sm_activation **out,
     return SMELT_STATUS_OK;
 }
 
+/* ---- guest stacks ------------------------------------------------------------------------- */
+
+/* STACK_CLASSES: larger than all. */
+static uint32_t stack_class(uint64_t bytes)
+{
+    uint32_t class = 0;
+    while (class < STACK_CLASSES && (UINT64_C(1) << (class + STACK_SHIFT)) < bytes) {
+        class ++;
+    }
+    return class;
+}
+
+enum smelt_status sm_pool_stack_take(struct sm_activation *activation)
+{
+    struct sm_exec_pool *pool = activation->home->pool;
+    uint32_t class = activation->home->stack_class;
+    struct idle_stack *idle;
+    (void)pthread_mutex_lock(&pool->mutex);
+    idle = pool->stacks[class];
+    if (idle != NULL) {
+        pool->stacks[class] = idle->next;
+        pool->stack_counts[class]--;
+    }
+    (void)pthread_mutex_unlock(&pool->mutex);
+    if (idle != NULL) {
+        activation->stack = idle->stack;
+        return SMELT_STATUS_OK;
+    }
+    return sm_stack_init(&activation->stack, UINT64_C(1) << (class + STACK_SHIFT), NULL);
+}
+
+/* Takes the stack away from the activation, with the lock held. What it returns is one too many. */
+static struct sm_stack push_stack(struct sm_exec_pool *pool, struct sm_activation *activation)
+{
+    struct sm_stack stack = activation->stack;
+    uint32_t class = activation->home->stack_class;
+    activation->stack = (struct sm_stack){0};
+    if (stack.bottom == NULL || pool->stack_counts[class] == STACKS_IDLE_MAX) {
+        return stack;
+    }
+    struct idle_stack *idle =
+        (struct idle_stack *)(void *)(stack.bottom + stack.size - sizeof(struct idle_stack));
+    *idle = (struct idle_stack){.next = pool->stacks[class], .stack = stack};
+    pool->stacks[class] = idle;
+    pool->stack_counts[class]++;
+    return (struct sm_stack){0};
+}
+
 /* ---- activations -------------------------------------------------------------------------- */
 
 enum smelt_status sm_pool_take(struct sm_home *home, struct sm_activation **out,
@@ -272,13 +320,16 @@ void sm_pool_give(struct sm_activation *activation)
     activation->idle_bytes = header_size() + home->image.block_size +
                              (activation->slot != NULL ? PAGE_TABLE_BYTES : 0) + resident;
     struct sm_activation *victim = activation;
+    sm_stack_trim(&activation->stack);
     (void)pthread_mutex_lock(&pool->mutex);
     pool->in_use--;
+    struct sm_stack surplus = push_stack(pool, activation);
     if (is_kept) {
         push_idle(pool, activation);
         victim = pop_excess(pool);
     }
     (void)pthread_mutex_unlock(&pool->mutex);
+    sm_stack_deinit(&surplus);
     while (victim != NULL) {
         dissolve(pool, victim);
         (void)pthread_mutex_lock(&pool->mutex);
@@ -318,7 +369,7 @@ enum smelt_status sm_home_create(struct sm_exec_pool *pool, const struct sm_desc
         return status;
     }
     home->pool = pool;
-    home->stack_bytes = descriptor->stack_bytes + host_stack_bytes;
+    home->stack_class = stack_class(descriptor->stack_bytes + host_stack_bytes);
     ring_init(&home->idle);
     atomic_fetch_add(&pool->homes, 1);
     *out = home;
@@ -351,60 +402,6 @@ void sm_home_destroy(struct sm_home *home)
 const struct sm_image *sm_home_image(const struct sm_home *home)
 {
     return &home->image;
-}
-
-/* ---- stacks ------------------------------------------------------------------------------- */
-
-/* STACK_CLASSES: larger than all. */
-static uint32_t stack_class(uint64_t bytes)
-{
-    uint32_t class = 0;
-    while (class < STACK_CLASSES && (UINT64_C(1) << (class + STACK_SHIFT)) < bytes) {
-        class ++;
-    }
-    return class;
-}
-
-enum smelt_status sm_pool_stack_take(const struct sm_activation *activation, struct sm_stack *out)
-{
-    struct sm_exec_pool *pool = activation->home->pool;
-    uint32_t class = stack_class(activation->home->stack_bytes);
-    struct idle_stack *idle;
-    (void)pthread_mutex_lock(&pool->mutex);
-    idle = pool->stacks[class];
-    if (idle != NULL) {
-        pool->stacks[class] = idle->next;
-        pool->stack_counts[class]--;
-    }
-    (void)pthread_mutex_unlock(&pool->mutex);
-    if (idle != NULL) {
-        *out = idle->stack;
-        return SMELT_STATUS_OK;
-    }
-    return sm_stack_init(out, UINT64_C(1) << (class + STACK_SHIFT), NULL);
-}
-
-void sm_pool_stack_give(const struct sm_activation *activation, struct sm_stack *stack)
-{
-    struct sm_exec_pool *pool = activation->home->pool;
-    uint32_t class = stack_class(stack->size);
-    struct idle_stack *idle =
-        (struct idle_stack *)(void *)(stack->bottom + stack->size - sizeof(struct idle_stack));
-    sm_stack_trim(stack);
-    idle->stack = *stack;
-    (void)pthread_mutex_lock(&pool->mutex);
-    bool is_kept = pool->stack_counts[class] < STACKS_IDLE_MAX;
-    if (is_kept) {
-        idle->next = pool->stacks[class];
-        pool->stacks[class] = idle;
-        pool->stack_counts[class]++;
-    }
-    (void)pthread_mutex_unlock(&pool->mutex);
-    if (is_kept) {
-        memset(stack, 0, sizeof(*stack));
-    } else {
-        sm_stack_deinit(stack);
-    }
 }
 
 /* ---- pools -------------------------------------------------------------------------------- */

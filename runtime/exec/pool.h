@@ -4,9 +4,8 @@
  *     sm_exec_pool_create
  *        sm_home_create            a module comes: its initial image
  *           sm_pool_take              an activation: an idle one of the module, else a new one
- *              sm_pool_stack_take        an outermost invocation begins
- *              sm_pool_stack_give
- *           sm_pool_give              reset; idle from now on
+ *              sm_pool_stack_take        its first invocation begins
+ *           sm_pool_give              reset, without a stack; idle from now on
  *        sm_home_destroy           the module goes, and its idle activations
  *     sm_exec_pool_destroy
  *
@@ -35,8 +34,8 @@ enum smelt_status sm_pool_take(struct sm_home *home, struct sm_activation **out,
                                struct smelt_error *err);
 void sm_pool_give(struct sm_activation *activation);
 
-/* A guest stack of the size that the activation's module needs. NO_MEMORY. */
-enum smelt_status sm_pool_stack_take(const struct sm_activation *activation, struct sm_stack *out);
-void sm_pool_stack_give(const struct sm_activation *activation, struct sm_stack *stack);
+/* Gives the activation, which has none, a guest stack of the size that its module needs. It goes
+ * back with the activation. NO_MEMORY. */
+enum smelt_status sm_pool_stack_take(struct sm_activation *activation);
 
 #endif

@@ -22,7 +22,7 @@
 /* Wide enough that a frame of a few pages cannot step over it without touching it; a multiple of
  * every machine's page size. */
 #define GUARD_BYTES ((size_t)65536)
-#define PROBE_BYTES ((size_t)4096)
+#define PROBE_BYTES ((size_t)1024)
 
 enum smelt_status sm_stack_init(struct sm_stack *stack, uint64_t bytes, struct smelt_error *err)
 {
@@ -58,9 +58,9 @@ void sm_stack_deinit(struct sm_stack *stack)
     memset(stack, 0, sizeof(*stack));
 }
 
-/* A stack that went deep left return addresses on the page below the line. To look at it costs a
- * few dozen nanoseconds and, while the stack is shallow, shows the kernel's zero page. A single
- * frame that spans the page without writing to it goes unnoticed until another call is as deep. */
+/* A stack that went deep left return addresses below the line. To look for them costs some fifteen
+ * nanoseconds and, while the stack is shallow, shows the kernel's zero page. A single frame that
+ * spans the bytes without writing to them goes unnoticed until another call is as deep. */
 void sm_stack_trim(struct sm_stack *stack)
 {
     if (stack->size <= SM_STACK_KEPT_BYTES) {

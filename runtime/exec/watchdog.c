@@ -301,7 +301,9 @@ void sm_watch_end(struct sm_watch *watch)
     unlink_from_watchdog(watch);
     /* Nothing is sent from here on. What is under way reaches the thread before it returns from its
      * next system call, and must do so while our handler is there. */
-    (void)syscall(SYS_gettid);
+    if (atomic_load_explicit(&watch->reason, memory_order_relaxed) != SMELT_STATUS_OK) {
+        (void)syscall(SYS_gettid);
+    }
     sm_exec_thread.watch = watch->outer;
     atomic_signal_fence(memory_order_release);
     if (watch->was_blocked) {

@@ -42,7 +42,7 @@
 #define WHERE "state"
 
 /* Slots of the key map at first; always a power of two. */
-#define SLOTS_FIRST  64
+#define SLOTS_FIRST  32
 #define LAYERS_FIRST 8
 
 struct entry {

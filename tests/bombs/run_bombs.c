@@ -1,13 +1,17 @@
 /* The largest module of every shape that the gate accepts, compiled and measured.
  *
- * usage: run_bombs [--seconds S] [--megabytes M] [SHAPE ...]
- *        run_bombs --search SECONDS [--seed N]
- *        run_bombs FILE.wasm ...
+ * usage: run_bombs [OPTION ...] [SHAPE|FILE.wasm ...]
  *
- * A shape makes up to three bombs: one function as large as the gate accepts; as many of these as
- * it accepts; and the largest that is still optimised. A line says which limit stops the next
- * larger one, and what compiling took: processor time of our own stages and of all tools, and the
- * largest process of each. Exit code 1 when a bomb was above the budget or failed to compile. */
+ *   --policy FILE|NAME         whose limits count (standard-floats); it has to let everything in
+ *   --seconds S, --megabytes M the budget (10, 512)
+ *   --keep DIR                 writes every bomb to DIR/SHAPE-VARIANT.wasm
+ *   --search S [--seed N]      random mixes for S seconds instead of shapes
+ *
+ * A shape makes up to three bombs: one function that is still optimised; as many functions as the
+ * gate accepts, each as large as it accepts; and as many small ones as are still optimised. A line
+ * says which limit stops the next larger one, and what compiling took: processor time and the
+ * largest process, of our own stages and of each tool. Exit code 1 when a bomb was above the budget
+ * or failed to compile. */
 #include "tests/bombs/shapes.h"
 
 #include "base/bytes.h"
@@ -23,6 +27,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +39,15 @@
 #define WASM_SUFFIX ".wasm"
 #define SMALL_BODY  50u /* repetitions */
 
+enum part { PART_OWN, PART_WASM2C, PART_CC, PART_LINKER, PART_COUNT };
+
+struct usage {
+    double seconds, megabytes;
+};
+
 struct figures {
     enum smelt_status status;
-    double own_seconds, tools_seconds;
-    double own_megabytes, tools_megabytes;
+    struct usage parts[PART_COUNT];
     uint64_t cost;
     uint64_t stack_bytes; /* native stack that the activation's limit can need */
     char message[512];
@@ -48,12 +58,51 @@ struct budget {
     unsigned failures;
 };
 
+static struct smelt_policy *policy_of_all; /* what the compiler is given */
+static const char *keep;                   /* directory; NULL: bombs are not kept */
+
 /* ---- what a module takes --------------------------------------------------------------------- */
 
-static double cpu_seconds(const struct rusage *usage)
+static struct usage children[PART_COUNT]; /* of this process */
+
+static void add_usage(struct usage *sum, const struct rusage *usage)
 {
-    return (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
-           (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+    double megabytes = (double)usage->ru_maxrss / 1024;
+    sum->seconds += (double)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) +
+                    (double)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) / 1e6;
+    sum->megabytes = megabytes > sum->megabytes ? megabytes : sum->megabytes;
+}
+
+/* A process that has ended but not been waited for keeps its name. */
+static enum part part_of(pid_t pid)
+{
+    siginfo_t info;
+    char path[64];
+    char name[8] = "";
+    (void)waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT);
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        (void)fgets(name, sizeof(name), file);
+        (void)fclose(file);
+    }
+    return strncmp(name, "wasm2c", 6) == 0                               ? PART_WASM2C
+           : strncmp(name, "ld", 2) == 0 || strncmp(name, "lld", 3) == 0 ? PART_LINKER
+                                                                         : PART_CC;
+}
+
+/* In place of waitpid (linked with --wrap): the compiler waits for a tool, and we learn what the
+ * tool took. */
+pid_t __wrap_waitpid(pid_t pid, int *state, int options);
+pid_t __wrap_waitpid(pid_t pid, int *state, int options)
+{
+    struct rusage usage;
+    enum part part = part_of(pid);
+    pid_t ended = wait4(pid, state, options, &usage);
+    if (ended > 0) {
+        add_usage(&children[part], &usage);
+    }
+    return ended;
 }
 
 static enum smelt_status read_stack_bytes(const char *path, uint64_t *out, struct smelt_error *err)
@@ -75,13 +124,11 @@ static void compile(struct smelt_slice wasm, const char *directory, struct figur
     struct smelt_compiler *compiler = NULL;
     struct smelt_artefact artefact;
     struct smelt_error err = {0};
-    struct smelt_policy *policy = NULL;
     struct smelt_compiler_options options = {.allows_any_import = true};
     enum smelt_status status = SMELT_STATUS_OK;
     SMELT_TRY(smelt_cache_open(directory, &cache, &err));
     SMELT_TRY(smelt_schedule_builtin("engine-v1", &smelt_profile_engine, &schedule, &err));
-    SMELT_TRY(smelt_policy_builtin("standard-floats", &policy, &err));
-    options.policy = policy;
+    options.policy = policy_of_all;
     options.cache = cache;
     options.schedule = schedule;
     SMELT_TRY(smelt_compiler_create(&options, &compiler, &err));
@@ -93,7 +140,6 @@ cleanup:
         (void)snprintf(out->message, sizeof(out->message), "%s", err.message);
     }
     smelt_compiler_destroy(compiler);
-    smelt_policy_destroy(policy);
     smelt_schedule_destroy(schedule);
     smelt_cache_close(cache);
 }
@@ -114,13 +160,11 @@ static void measure(struct smelt_slice wasm, struct figures *out)
     pid_t pid = fork();
     if (pid == 0) {
         struct rusage usage;
+        memset(children, 0, sizeof(children));
         compile(wasm, directory, shared);
         (void)getrusage(RUSAGE_SELF, &usage);
-        shared->own_seconds = cpu_seconds(&usage);
-        shared->own_megabytes = (double)usage.ru_maxrss / 1024;
-        (void)getrusage(RUSAGE_CHILDREN, &usage);
-        shared->tools_seconds = cpu_seconds(&usage);
-        shared->tools_megabytes = (double)usage.ru_maxrss / 1024;
+        add_usage(&children[PART_OWN], &usage);
+        memcpy(shared->parts, children, sizeof(children));
         _exit(0);
     }
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
@@ -162,19 +206,16 @@ cleanup:
     sm_arena_deinit(&arena);
 }
 
-enum search { SEARCH_BODY, SEARCH_COPIES, SEARCH_OPTIMISED };
-
 struct bomb {
     const struct shape *shape;
     const struct sm_policy *policy;
-    uint32_t n;
-    uint32_t copies;
+    struct shape_size size;
 };
 
 static bool is_accepted(const struct bomb *bomb, bool must_be_optimised, struct verdict *out)
 {
     struct smelt_buf wasm = {0};
-    shape_build(bomb->shape, bomb->policy, bomb->n, bomb->copies, &wasm);
+    shape_build(bomb->shape, bomb->policy, &bomb->size, &wasm);
     judge(sm_buf_slice(&wasm), bomb->policy, out);
     smelt_buf_deinit(&wasm);
     if (out->status != SMELT_STATUS_OK && out->status != SMELT_STATUS_MODULE_LIMIT) {
@@ -185,8 +226,8 @@ static bool is_accepted(const struct bomb *bomb, bool must_be_optimised, struct 
     return out->status == SMELT_STATUS_OK && (!must_be_optimised || out->is_optimised);
 }
 
-/* The largest value of *number that is accepted; 0 when none is. `why` is left as the verdict on
- * the next larger one. */
+/* The largest value of *number, a part of the size, that is accepted; 0 when none is. `why` is left
+ * as the verdict on the next larger one. */
 static void grow(struct bomb *bomb, uint32_t *number, bool must_be_optimised, struct verdict *why)
 {
     struct verdict verdict;
@@ -214,19 +255,35 @@ static void grow(struct bomb *bomb, uint32_t *number, bool must_be_optimised, st
 
 /* ---- the table ------------------------------------------------------------------------------- */
 
+static struct usage whole_of(const struct figures *figures)
+{
+    struct usage whole = {0, 0};
+    for (int i = 0; i < PART_COUNT; i++) {
+        const struct usage *part = &figures->parts[i];
+        whole.seconds += part->seconds;
+        whole.megabytes = part->megabytes > whole.megabytes ? part->megabytes : whole.megabytes;
+    }
+    return whole;
+}
+
 static bool report(const char *name, const char *variant, struct smelt_slice wasm,
                    const struct figures *figures, const char *stopped_by, struct budget *budget)
 {
-    double seconds = figures->own_seconds + figures->tools_seconds;
-    double megabytes = figures->tools_megabytes > figures->own_megabytes ? figures->tools_megabytes
-                                                                         : figures->own_megabytes;
-    bool is_good = figures->status == SMELT_STATUS_OK && seconds <= budget->seconds &&
-                   megabytes <= budget->megabytes && figures->stack_bytes <= SM_STACK_BYTES_MAX;
-    (void)printf("%-4s %-28s %-9s %8zu %8" PRIu64 " %6.2f %6.2f %5.2f %5.0f %5.0f %5.0f  %s\n",
-                 is_good ? "ok" : "BAD", name, variant, wasm.size, figures->cost,
-                 figures->own_seconds, figures->tools_seconds,
-                 seconds * 1e6 / (double)(figures->cost + 1), figures->own_megabytes,
-                 figures->tools_megabytes, (double)figures->stack_bytes / (1 << 20),
+    struct usage whole = whole_of(figures);
+    bool is_good = figures->status == SMELT_STATUS_OK && whole.seconds <= budget->seconds &&
+                   whole.megabytes <= budget->megabytes &&
+                   figures->stack_bytes <= SM_STACK_BYTES_MAX;
+    (void)printf("%-4s %-28s %-9s %7zu %7" PRIu64 " %5.2f %4.2f |", is_good ? "ok" : "BAD", name,
+                 variant, wasm.size, figures->cost, whole.seconds,
+                 whole.seconds * 1e6 / (double)(figures->cost + 1));
+    for (int i = 0; i < PART_COUNT; i++) {
+        (void)printf(" %5.2f", figures->parts[i].seconds);
+    }
+    (void)printf(" |");
+    for (int i = 0; i < PART_COUNT; i++) {
+        (void)printf(" %4.0f", figures->parts[i].megabytes);
+    }
+    (void)printf(" | %4.0f  %s\n", (double)figures->stack_bytes / (1 << 20),
                  figures->status != SMELT_STATUS_OK ? figures->message : stopped_by);
     (void)fflush(stdout);
     budget->failures += !is_good;
@@ -235,8 +292,18 @@ static bool report(const char *name, const char *variant, struct smelt_slice was
 
 static void print_heading(void)
 {
-    (void)printf("%-4s %-28s %-9s %8s %8s %6s %6s %5s %5s %5s %5s  %s\n", "", "shape", "variant",
-                 "bytes", "cost", "own s", "tools", "us/c", "MiB", "tools", "stack", "stopped by");
+    (void)printf("%-4s %-28s %-9s %7s %7s %5s %4s | %5s %5s %5s %5s | %4s %4s %4s %4s | %4s  %s\n",
+                 "", "shape", "variant", "bytes", "cost", "s", "us/c", "own", "w2c", "cc", "ld",
+                 "MiB", "w2c", "cc", "ld", "stk", "stopped by");
+}
+
+static void write_bomb(const char *name, const char *variant, struct smelt_slice wasm)
+{
+    char path[PATH_MAX];
+    if (keep != NULL) {
+        (void)snprintf(path, sizeof(path), "%s/%s-%s" WASM_SUFFIX, keep, name, variant);
+        test_file_write(path, wasm);
+    }
 }
 
 static void run_bomb(const struct bomb *bomb, const char *variant, const struct verdict *why,
@@ -245,14 +312,15 @@ static void run_bomb(const struct bomb *bomb, const char *variant, const struct 
     struct smelt_buf wasm = {0};
     struct figures figures = {0};
     struct verdict verdict;
-    if (bomb->n == 0 || bomb->copies == 0) {
+    if (bomb->size.n == 0 || bomb->size.copies == 0) {
         (void)printf("BAD  %-28s %-9s not even one is accepted: %s\n", bomb->shape->name, variant,
                      why->message);
         budget->failures++;
         return;
     }
-    shape_build(bomb->shape, bomb->policy, bomb->n, bomb->copies, &wasm);
+    shape_build(bomb->shape, bomb->policy, &bomb->size, &wasm);
     judge(sm_buf_slice(&wasm), bomb->policy, &verdict);
+    write_bomb(bomb->shape->name, variant, sm_buf_slice(&wasm));
     measure(sm_buf_slice(&wasm), &figures);
     figures.cost = verdict.cost;
     (void)report(bomb->shape->name, variant, sm_buf_slice(&wasm), &figures,
@@ -263,21 +331,22 @@ static void run_bomb(const struct bomb *bomb, const char *variant, const struct 
 static void run_shape(const struct shape *shape, const struct sm_policy *policy,
                       struct budget *budget)
 {
-    struct bomb bomb = {shape, policy, 1, 1};
+    struct bomb bomb = {shape, policy, {.n = 1, .copies = 1}};
     struct verdict why;
-    grow(&bomb, &bomb.n, true, &why);
-    uint32_t optimised = bomb.n;
+    grow(&bomb, &bomb.size.n, true, &why);
+    uint32_t optimised = bomb.size.n;
     if (optimised != 0) {
         run_bomb(&bomb, "optimised", &why, budget);
     }
-    grow(&bomb, &bomb.n, false, &why);
-    if (shape->module != NULL && bomb.n != optimised) {
+    grow(&bomb, &bomb.size.n, false, &why);
+    if (shape->module != NULL && bomb.size.n != optimised) {
         run_bomb(&bomb, "largest", &why, budget);
-    } else if (shape->module == NULL && bomb.n != 0) {
-        grow(&bomb, &bomb.copies, false, &why);
+    } else if (shape->module == NULL && bomb.size.n != 0) {
+        grow(&bomb, &bomb.size.copies, false, &why);
+        grow(&bomb, &bomb.size.rest, false, &why);
         run_bomb(&bomb, "many", &why, budget);
-        bomb = (struct bomb){shape, policy, SMALL_BODY, 1};
-        grow(&bomb, &bomb.copies, true, &why);
+        bomb.size = (struct shape_size){.n = SMALL_BODY, .copies = 1};
+        grow(&bomb, &bomb.size.copies, true, &why);
         run_bomb(&bomb, "small", &why, budget);
     }
 }
@@ -292,57 +361,97 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-/* Hill climbing on processor time per unit of cost. */
+/* A body of n random instructions by weights of their kinds, in `copies` functions. */
+struct mix {
+    uint8_t weights[MIX_KINDS];
+    uint32_t n, copies;
+    uint64_t seed;
+};
+
+static bool judge_mix(const struct mix *mix, const struct sm_policy *policy, struct smelt_buf *wasm,
+                      struct verdict *out)
+{
+    smelt_buf_deinit(wasm);
+    shape_build_mix(mix->weights, policy, mix->n, mix->copies, mix->seed, wasm);
+    judge(sm_buf_slice(wasm), policy, out);
+    return out->status == SMELT_STATUS_OK;
+}
+
+/* As many copies as make the module cost at least `wanted`, or as the gate accepts. */
+static bool fill(struct mix *mix, const struct sm_policy *policy, uint64_t wanted,
+                 struct smelt_buf *wasm, struct verdict *out)
+{
+    mix->copies = 1;
+    if (!judge_mix(mix, policy, wasm, out)) {
+        return false;
+    }
+    uint64_t one = out->cost;
+    mix->copies = 2;
+    if (judge_mix(mix, policy, wasm, out) && out->cost < wanted) {
+        uint64_t more = (wanted - out->cost) / (out->cost - one);
+        mix->copies += more < policy->functions - 16 ? (uint32_t)more : policy->functions - 16;
+    }
+    while (!judge_mix(mix, policy, wasm, out) && mix->copies > 1) {
+        mix->copies--;
+    }
+    return out->status == SMELT_STATUS_OK;
+}
+
+static double measure_mix(const struct mix *mix, struct smelt_slice wasm,
+                          const struct verdict *verdict, double best, struct budget *budget)
+{
+    struct figures figures = {0};
+    measure(wasm, &figures);
+    figures.cost = verdict->cost;
+    double seconds = whole_of(&figures).seconds;
+    if (seconds / (double)verdict->cost > best || figures.status != SMELT_STATUS_OK) {
+        char name[64];
+        const char *variant = verdict->is_optimised ? "-O1" : "-O0";
+        (void)snprintf(name, sizeof(name), "mix-%u-%" PRIx64, mix->n, mix->seed);
+        write_bomb(name, variant, wasm);
+        (void)report(name, variant, wasm, &figures, "", budget);
+        for (uint32_t i = 0; i < MIX_KINDS; i++) {
+            (void)printf(" %u", mix->weights[i]);
+        }
+        (void)printf("\n");
+        (void)fflush(stdout);
+    }
+    return seconds;
+}
+
+/* Hill climbing on processor time per unit of cost, in modules of a quarter of the limit; then the
+ * worst one as large as it may be. */
 static void search(double seconds_left, uint64_t seed, const struct sm_policy *policy,
                    struct budget *budget)
 {
-    uint8_t best[MIX_KINDS];
+    struct mix best = {.n = 0};
+    struct smelt_buf wasm = {0};
+    struct verdict verdict;
     double best_ratio = 0;
     uint64_t state = seed * 2 + 1;
-    memset(best, 8, sizeof(best));
+    memset(best.weights, 8, sizeof(best.weights));
     while (seconds_left > 0) {
-        uint8_t mix[MIX_KINDS];
-        struct smelt_buf wasm = {0};
-        struct figures figures = {0};
-        struct verdict verdict;
-        memcpy(mix, best, sizeof(mix));
+        struct mix mix = best;
         for (int i = 0; i < 3 && best_ratio > 0; i++) {
-            mix[next_random(&state) % MIX_KINDS] =
+            mix.weights[next_random(&state) % MIX_KINDS] =
                 (uint8_t)(next_random(&state) % 3 == 0 ? 0 : next_random(&state) % 32);
         }
-        uint32_t n = 20u << next_random(&state) % 8;
-        uint64_t code_seed = next_random(&state);
-        uint32_t copies = 0;
-        do {
-            smelt_buf_deinit(&wasm);
-            copies = copies == 0 ? 1 : copies * 2;
-            shape_build_mix(mix, policy, n, copies, code_seed, &wasm);
-            judge(sm_buf_slice(&wasm), policy, &verdict);
-        } while (verdict.status == SMELT_STATUS_OK && verdict.cost < policy->compile_cost / 4 &&
-                 copies < policy->functions / 4);
-        if (verdict.status == SMELT_STATUS_OK) {
-            measure(sm_buf_slice(&wasm), &figures);
-            figures.cost = verdict.cost;
-            double seconds = figures.own_seconds + figures.tools_seconds;
-            double ratio = seconds / (double)verdict.cost;
+        mix.n = 20u << next_random(&state) % 8;
+        mix.seed = next_random(&state);
+        seconds_left -= 0.1;
+        if (fill(&mix, policy, policy->compile_cost / 4, &wasm, &verdict)) {
+            double seconds = measure_mix(&mix, sm_buf_slice(&wasm), &verdict, best_ratio, budget);
             seconds_left -= seconds;
-            if (ratio > best_ratio || figures.status != SMELT_STATUS_OK) {
-                char name[64];
-                (void)snprintf(name, sizeof(name), "mix n=%u seed=%" PRIu64, n, code_seed);
-                memcpy(best, mix, sizeof(best));
-                best_ratio = ratio;
-                (void)report(name, verdict.is_optimised ? "-O1" : "-O0", sm_buf_slice(&wasm),
-                             &figures, "", budget);
-                for (uint32_t i = 0; i < MIX_KINDS; i++) {
-                    (void)printf(" %u", mix[i]);
-                }
-                (void)printf("\n");
+            if (seconds / (double)verdict.cost > best_ratio) {
+                best = mix;
+                best_ratio = seconds / (double)verdict.cost;
             }
-        } else {
-            seconds_left -= 0.1;
         }
-        smelt_buf_deinit(&wasm);
     }
+    if (best.n != 0 && fill(&best, policy, policy->compile_cost, &wasm, &verdict)) {
+        (void)measure_mix(&best, sm_buf_slice(&wasm), &verdict, 0, budget);
+    }
+    smelt_buf_deinit(&wasm);
 }
 
 /* ---- main ------------------------------------------------------------------------------------ */
@@ -378,17 +487,41 @@ static bool run_named(const char *name, const struct sm_policy *policy, struct b
     return false;
 }
 
+static void read_policy(const char *name, struct sm_policy *out)
+{
+    struct smelt_error err;
+    struct smelt_buf text = {0};
+    if (smelt_policy_builtin(name, &policy_of_all, NULL) != SMELT_STATUS_OK) {
+        text = test_file_read(name);
+        if (smelt_policy_parse(sm_buf_slice(&text), &policy_of_all, &err) != SMELT_STATUS_OK) {
+            (void)fprintf(stderr, "bombs: %s: %s\n", name, err.message);
+            exit(2);
+        }
+    }
+    smelt_buf_deinit(&text);
+    *out = *sm_policy_values(policy_of_all);
+    out->allows_any_import = true;
+}
+
 int main(int argc, char **argv)
 {
+    const char *policy_name = "standard-floats";
     struct budget budget = {.seconds = 10, .megabytes = 512};
     struct sm_policy policy;
     double search_seconds = 0;
     uint64_t seed = 1;
     bool is_all = true;
-    sm_policy_init(&policy, SMELT_FLOAT_CANONICAL_NAN, true);
+    for (int i = 1; i + 1 < argc; i++) {
+        policy_name = strcmp(argv[i], "--policy") == 0 ? argv[i + 1] : policy_name;
+    }
+    read_policy(policy_name, &policy);
     print_heading();
     for (int i = 1; i < argc; i++) {
-        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
+        if (i + 1 < argc && strcmp(argv[i], "--policy") == 0) {
+            i++; /* read above: the shapes on the left of it are bound by it too */
+        } else if (i + 1 < argc && strcmp(argv[i], "--keep") == 0) {
+            keep = argv[++i];
+        } else if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
             budget.seconds = strtod(argv[++i], NULL);
         } else if (i + 1 < argc && strcmp(argv[i], "--megabytes") == 0) {
             budget.megabytes = strtod(argv[++i], NULL);
@@ -413,6 +546,7 @@ int main(int argc, char **argv)
             run_shape(shape_at(i), &policy, &budget);
         }
     }
+    smelt_policy_destroy(policy_of_all);
     (void)printf("%u above the budget of %.0f s and %.0f MiB\n", budget.failures, budget.seconds,
                  budget.megabytes);
     return budget.failures != 0;

@@ -1,10 +1,11 @@
 /* The common surroundings of all bodies:
  *
  *   types      0 () -> ()   1 (i32) -> (i32)   2 (all parameters) -> ()
- *              3 (all results) -> (all results)   4 () -> (all results)   5 (all parameters) ->
- * (all parameters, as far as results are allowed) functions  0 to 3: of types 1 to 4; from 4 on the
- * bodies, of type 0 locals     0 i32, 1 i64, 2 f32, 3 f64, then i32s globals    one of each type, a
- * memory, a table with functions 0 to 3, a passive segment each */
+ *              3 (all results) -> (all results)   4 () -> (all results)
+ *   functions  0 to 3: of types 1 to 4; from 4 on the bodies, of type 0
+ *   locals     0 i32, 1 i64, 2 f32, 3 f64, then i32s
+ *   the rest   one global of each type, a memory, a table with functions 0 to 3, a passive segment
+ *              each */
 #include "tests/bombs/shapes.h"
 
 #include "base/bytes.h"
@@ -495,7 +496,7 @@ BODY(branches_with_params)
         get(code, LOCAL_I32);
         op_u32(code, SM_OP_BR_IF, 0);
     }
-    drop(code, policy->params + 1);
+    drop(code, 2 * policy->params + 1);
     op(code, SM_OP_END);
 }
 
@@ -776,14 +777,16 @@ static void put_common_bodies(struct sm_encoder *codes, const struct sm_policy *
 }
 
 static void put_common(struct sm_encoder *out, const struct sm_policy *policy,
-                       const struct sm_encoder *locals, struct sm_encoder *body, uint32_t copies)
+                       const struct sm_encoder *locals, struct sm_encoder *body, uint32_t copies,
+                       struct sm_encoder *last)
 {
     struct sm_encoder section = {0};
+    uint32_t count = FUNC_BODIES + copies + (last != NULL);
     sm_encode_u32(&section, TYPE_COUNT);
     put_common_types(&section, policy);
     sm_encode_sized(out, 1, &section);
-    sm_encode_u32(&section, FUNC_BODIES + copies);
-    for (uint32_t i = 0; i < FUNC_BODIES + copies; i++) {
+    sm_encode_u32(&section, count);
+    for (uint32_t i = 0; i < count; i++) {
         sm_encode_u32(&section, i < FUNC_BODIES ? TYPE_UNARY + i : TYPE_VOID);
     }
     sm_encode_sized(out, 3, &section);
@@ -800,10 +803,13 @@ static void put_common(struct sm_encoder *out, const struct sm_policy *policy,
     sm_encode_sized(out, 9, &section);
     sm_encode_u32(&section, 1);
     sm_encode_sized(out, 12, &section);
-    sm_encode_u32(&section, FUNC_BODIES + copies);
+    sm_encode_u32(&section, count);
     put_common_bodies(&section, policy);
     for (uint32_t i = 0; i < copies; i++) {
         put_body(&section, locals, body);
+    }
+    if (last != NULL) {
+        put_body(&section, locals, last);
     }
     sm_encode_sized(out, 10, &section);
     sm_encode_u32(&section, 1);
@@ -957,7 +963,7 @@ MODULE(long_export_names)
     (void)policy;
     put_one_type(out, policy->params, 0);
     put_functions(out, 1);
-    put_exports(out, n, 1, 4000);
+    put_exports(out, n, 1, policy->name_bytes);
     put_bodies(out, 1, NULL, &nothing);
 }
 
@@ -1191,25 +1197,34 @@ static void must_have_memory(const struct sm_encoder *out)
     }
 }
 
-void shape_build(const struct shape *shape, const struct sm_policy *policy, uint32_t n,
-                 uint32_t copies, struct smelt_buf *out)
+static void put_repetitions(struct sm_encoder *code, const struct shape *shape,
+                            const struct sm_policy *policy, uint32_t n)
+{
+    if (shape->body != NULL) {
+        shape->body(code, policy, n);
+    } else {
+        put_operators(code, shape->op, n);
+    }
+}
+
+void shape_build(const struct shape *shape, const struct sm_policy *policy,
+                 const struct shape_size *size, struct smelt_buf *out)
 {
     struct sm_encoder module = {0};
     sm_encode_bytes(&module, sm_slice(header, sizeof(header)));
     if (shape->module != NULL) {
-        shape->module(&module, policy, n);
+        shape->module(&module, policy, size->n);
     } else {
         struct sm_encoder locals = {0};
         struct sm_encoder code = {0};
+        struct sm_encoder rest = {0};
         put_locals(&locals, shape->has_all_locals ? policy->locals - LOCAL_MORE : 0);
-        if (shape->body != NULL) {
-            shape->body(&code, policy, n);
-        } else {
-            put_operators(&code, shape->op, n);
-        }
-        put_common(&module, policy, &locals, &code, copies);
+        put_repetitions(&code, shape, policy, size->n);
+        put_repetitions(&rest, shape, policy, size->rest);
+        put_common(&module, policy, &locals, &code, size->copies, size->rest != 0 ? &rest : NULL);
         smelt_buf_deinit(&locals.out);
         smelt_buf_deinit(&code.out);
+        smelt_buf_deinit(&rest.out);
     }
     must_have_memory(&module);
     *out = module.out;
@@ -1400,7 +1415,7 @@ void shape_build_mix(const uint8_t mix[MIX_KINDS], const struct sm_policy *polic
     }
     sm_encode_bytes(&module, sm_slice(header, sizeof(header)));
     put_locals(&locals, 60);
-    put_common(&module, policy, &locals, &code, copies);
+    put_common(&module, policy, &locals, &code, copies, NULL);
     smelt_buf_deinit(&locals.out);
     smelt_buf_deinit(&code.out);
     must_have_memory(&module);

@@ -23,10 +23,15 @@ struct shape {
 uint32_t shape_count(void);
 const struct shape *shape_at(uint32_t index);
 
-/* A module of `copies` functions with n repetitions each; copies counts only for shapes with a
- * body. The caller frees `out`. */
-void shape_build(const struct shape *shape, const struct sm_policy *policy, uint32_t n,
-                 uint32_t copies, struct smelt_buf *out);
+/* n repetitions; for shapes with a body `copies` functions of these, and one of `rest` repetitions
+ * that fills what is left. */
+struct shape_size {
+    uint32_t n, copies, rest;
+};
+
+/* The caller frees `out`. */
+void shape_build(const struct shape *shape, const struct sm_policy *policy,
+                 const struct shape_size *size, struct smelt_buf *out);
 
 /* A body of n random instructions for the search: `mix` are weights of the kinds of snippets. */
 #define MIX_KINDS 24u

@@ -502,9 +502,9 @@ static void run_callback(const struct test *test, const struct back_end_row *bac
                                  .innermost = callback.innermost,
                                  .fuel_used = FUEL - sm_exec_fuel(activation),
                                  .stack_bytes = sm_exec_descriptor(module)->stack_bytes};
-    out->stack_used = stack_used;
     out->depth = sm_load_le32(sm_exec_memory(activation, &memory_size));
     sm_exec_destroy(activation);
+    out->stack_used = stack_used; /* the stack has gone back by now */
     sm_exec_release(module);
     sm_exec_pool_destroy(pool);
 }

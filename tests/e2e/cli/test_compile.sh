@@ -138,7 +138,7 @@ optimised() { repeated "$@"; grep -q -- ' -O1 -c' arguments || fail "not optimis
 costly() { repeated "$@"; grep -q -- ' -O0 -c' arguments || fail "optimised: $*"; }
 optimised 100 "$call"
 optimised 300 "$division"
-costly 2300 "$call"
+costly 1500 "$call"
 costly 1900 "$division"
 
 echo "== impossible outputs"

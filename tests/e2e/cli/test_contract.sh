@@ -147,7 +147,7 @@ echo "== a frame of megabytes"
 awk 'BEGIN {
     for (i = 0; i < 32; i++) { types = types " i64"; values = values " i64.const 0" }
     print "(module (func $many (result" types ")" values ") (func (export \"go\")"
-    for (i = 0; i < 2300; i++) print "(block (call $many) (br 0))"
+    for (i = 0; i < 1500; i++) print "(block (call $many) (br 0))"
     print "))" }' >frame.wat
 run_json 0 run frame.wat go
 holds '.outcome == "returned"'

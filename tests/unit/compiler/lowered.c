@@ -199,8 +199,8 @@ static const char *const words[] = {"static",
                                     "Bfunc"};
 
 /* Names with a number behind them. */
-static const char *const numbered[] = {"func_", "import_", "data_", "elem_", "p", "l", "i",
-                                       "j",     "q",       "d",     "B",     "L", "I", "g"};
+static const char *const numbered[] = {"func_", "import_", "data_", "elem_", "p", "l", "i", "j",
+                                       "q",     "d",       "B",     "L",     "I", "S", "g"};
 
 static bool is_allowed_word(struct smelt_slice token)
 {

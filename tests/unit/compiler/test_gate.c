@@ -105,15 +105,15 @@ static const struct limit_row {
     /* 5 bytes nested 2 deep, and 2 bytes 1 deep */
     {"nested bytes", LIMIT_ROW(nested_bytes), "(module (func (block nop)) (func nop))", 12,
      "bytes of bodies times their nesting: 12, the policy's limit is 11", "code", -1},
-    /* function 140, local 6, at most four slots of the stack 24, local.get 4, drop 1, end 4 */
+    /* function 110, local 6, at most four slots of the stack 24, local.get 4, drop 1, end 4 */
     {"cost of a function", LIMIT_ROW(function_cost),
-     "(module (func) (func (local i32) local.get 0 drop))", 179,
-     "cost of compiling a function: 179, the policy's limit is 178", "code", 1},
-    /* module 100000, types 10 and 13, an empty function 144, another one 140 with three values 18,
+     "(module (func) (func (local i32) local.get 0 drop))", 149,
+     "cost of compiling a function: 149, the policy's limit is 148", "code", 1},
+    /* module 100000, types 10 and 13, an empty function 114, another one 110 with three values 18,
      * three slots 18, local.get 4 and end 4 */
     {"cost of the module", LIMIT_ROW(compile_cost),
-     "(module (func) (func (param i32 i32) (result i32) local.get 1))", 100351,
-     "cost of compiling the module: 100351, the policy's limit is 100350", "module", -1},
+     "(module (func) (func (param i32 i32) (result i32) local.get 1))", 100291,
+     "cost of compiling the module: 100291, the policy's limit is 100290", "module", -1},
     /* dead code is compiled by nobody, but read by the gate: it counts */
     {"blocks in dead code", LIMIT_ROW(blocks), "(module (func unreachable (block (block))))", 6,
      "basic blocks of a function: 6, the policy's limit is 5", "code", 0},

@@ -425,6 +425,44 @@ static void test_allocation_failures(void **state)
     lowered_deinit(&lowered);
 }
 
+/* The compiler's basic blocks stay small, whatever the code: a label after 64 statements. */
+static void test_straight_code_has_labels(void **state)
+{
+    (void)state;
+    static const char set[] = "(local.set 0 (local.get 0))"; /* two statements */
+    static const struct {
+        const char *between;
+        unsigned sets;
+        unsigned times;
+        const char *last; /* label; NULL: there is none */
+        const char *no;
+    } rows[] = {
+        {"", 28, 1, NULL, "\nS0:"},
+        {"", 100, 1, "\nS2:;\n", "\nS3:"},
+        {"(block (br_if 0 (local.get 0)))", 25, 4, NULL, "\nS0:"},
+        {"(if (local.get 0) (then nop))", 25, 4, NULL, "\nS0:"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smelt_buf text = {0};
+        struct lowered lowered;
+        assert_true(sm_buf_printf(&text, "(module (func (local i32)"));
+        for (unsigned k = 0; k < rows[i].times; k++) {
+            for (unsigned n = 0; n < rows[i].sets; n++) {
+                assert_true(sm_buf_append(&text, set, strlen(set)));
+            }
+            assert_true(sm_buf_append(&text, rows[i].between, strlen(rows[i].between)));
+        }
+        assert_true(sm_buf_append(&text, "))", sizeof("))")));
+        lowered_prepare(&lowered, (const char *)text.data);
+        assert_true(sm_buf_append_u8(&lowered.c, '\0'));
+        const char *c = (const char *)lowered.c.data;
+        assert_true(rows[i].last == NULL || strstr(c, rows[i].last) != NULL);
+        assert_null(strstr(c, rows[i].no));
+        lowered_deinit(&lowered);
+        smelt_buf_deinit(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -435,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_attacks),
         cmocka_unit_test(test_changed_amounts),
         cmocka_unit_test(test_hostile_names),
+        cmocka_unit_test(test_straight_code_has_labels),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,7 +263,8 @@ static void faults_end_the_innermost_activation(void **state)
 
 static void touch_nowhere(void)
 {
-    *(volatile char *)NOWHERE = 1;
+    volatile char *volatile nowhere = (volatile char *)NOWHERE; /* gcc would see through it */
+    *nowhere = 1;
 }
 
 static void overflow_stack(void)

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/bytes.h"
-#include "runtime/exec/stack.h"
+#include "runtime/exec/activation.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -792,6 +792,38 @@ static void a_full_pool_is_no_lack_of_memory(void **state)
     }
 }
 
+/* ---- guest stacks ------------------------------------------------------------------------- */
+
+static void stacks_stay_with_activations(void **state)
+{
+    (void)state;
+    struct sm_exec_pool *pool = create_pool(NULL);
+    struct sm_exec_module *module = guest_load_all_into(pool);
+    struct sm_activation *first = create(module);
+    struct sm_activation *second = create(module);
+    assert_null(first->stack.bottom); /* nothing has run */
+    (void)observe(first);
+    (void)observe(second);
+    const uint8_t *of_first = first->stack.bottom;
+    assert_non_null(of_first);
+    assert_non_null(second->stack.bottom);
+    assert_ptr_not_equal(of_first, second->stack.bottom);
+    (void)observe(first);
+    assert_ptr_equal(first->stack.bottom, of_first);
+
+    /* what is idle has none, and the next one takes what it left */
+    sm_exec_destroy(first);
+    struct sm_activation *third = create(module);
+    assert_ptr_equal(third, first);
+    assert_null(third->stack.bottom);
+    (void)observe(third);
+    assert_ptr_equal(third->stack.bottom, of_first);
+    sm_exec_destroy(third);
+    sm_exec_destroy(second);
+    sm_exec_release(module);
+    sm_exec_pool_destroy(pool);
+}
+
 /* ---- failures ----------------------------------------------------------------------------- */
 
 static void allocation_failures(void **state)
@@ -829,6 +861,7 @@ int main(void)
         cmocka_unit_test(images_need_no_descriptor),
         cmocka_unit_test(threads_share_a_pool),
         cmocka_unit_test(a_full_pool_is_no_lack_of_memory),
+        cmocka_unit_test(stacks_stay_with_activations),
         cmocka_unit_test(allocation_failures),
     };
     int failures = cmocka_run_group_tests_name("exec_pool", tests, NULL, NULL);
