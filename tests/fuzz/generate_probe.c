@@ -38,7 +38,21 @@ static bool is_float(uint8_t type)
     return type == SMELT_VALTYPE_F32 || type == SMELT_VALTYPE_F64;
 }
 
-/* What edges are rare in: a single bit, none, or a zero of either sign. */
+/* A small number of quarters. */
+static uint64_t choose_fraction(struct generator *g, uint8_t type)
+{
+    double number = (int8_t)take(g) / 4.0;
+    float single = (float)number;
+    uint64_t bits = 0;
+    if (type == SMELT_VALTYPE_F32) {
+        memcpy(&bits, &single, sizeof(single));
+    } else {
+        memcpy(&bits, &number, sizeof(number));
+    }
+    return bits;
+}
+
+/* What edges are rare in: a single bit, none, a zero of either sign, something to round. */
 static uint64_t choose_probe_bits(struct generator *g, uint8_t type)
 {
     uint32_t bit = choose(g, bits_of(type));
@@ -48,7 +62,7 @@ static uint64_t choose_probe_bits(struct generator *g, uint8_t type)
                : is_rare(g, 4) ? 0
                                : UINT64_C(1) << bit;
     case 2:
-        return take_bits(g, 8);
+        return is_float(type) && is_rare(g, 2) ? choose_fraction(g, type) : take_bits(g, 8);
     default:
         return choose_bits(g, type);
     }
@@ -61,7 +75,7 @@ static void choose_pair(struct generator *g, uint8_t type, uint64_t pair[2])
     pair[0] = choose_probe_bits(g, type);
     switch (choose(g, 5)) {
     case 1:
-        pair[1] = pair[0];
+        pair[1] = pair[0] ^ (is_float(type) && is_rare(g, 2) ? sign : 0);
         break;
     case 2:
         pair[1] = pair[0] ^ UINT64_C(1) << choose(g, bits_of(type));
@@ -416,12 +430,16 @@ static void probe_fill_or_copy(struct generator *g, bool may_trap)
         pop(g, 3);
         return;
     }
-    if (choose(g, 2) == 0) { /* overlapping, in the data; either way */
+    if (!may_trap && is_rare(g, 2)) { /* overlapping, either way */
         from.start = choose(g, 100);
         to.start = from.start + choose(g, 9) - (from.start < 4 ? 0 : 4);
+        put_i32(g, from.start);
+        put_exact(g, SMELT_VALTYPE_I64, take_bits(g, 8));
+        put_memory_op(g, SM_OP_I64_STORE, 0);
+        pop(g, 2);
         put_i32(g, to.start);
         put_i32(g, from.start);
-        put_i32(g, choose(g, 100));
+        put_i32(g, 8 + choose(g, 24));
     } else if (may_trap && choose(g, 2) == 0) {
         from = choose_range(g, SM_WASM_PAGE_BYTES, true);
         put_i32(g, 0);
@@ -444,17 +462,19 @@ static void probe_data(struct generator *g, bool may_trap)
     uint32_t data = choose(g, g->data_count);
     bool is_to = may_trap && is_rare(g, 3);
     struct range from = choose_range(g, segment_bytes[data], may_trap && !is_to);
-    struct range to = choose_range(g, SM_WASM_PAGE_BYTES, is_to);
+    struct range to = choose_range(g, SM_WASM_PAGE_BYTES, false);
     if (is_rare(g, 2)) {
         put_index(g, SM_OP_DATA_DROP, is_rare(g, 2) ? data : choose(g, g->data_count));
     }
     if (is_to) {
+        to.size = to.size < segment_bytes[data] ? to.size : segment_bytes[data];
+        to.start = SM_WASM_PAGE_BYTES - to.size + 1;
         put_memory_start(g, to);
     } else {
         put_i32(g, choose(g, 1000));
     }
     put_i32(g, is_to ? 0 : from.start);
-    put_i32(g, is_to ? to.size % (segment_bytes[data] + 1) : from.size);
+    put_i32(g, is_to ? to.size : from.size);
     put_index(g, SM_OP_MEMORY_INIT, data);
     pop(g, 3);
 }
@@ -572,7 +592,7 @@ void put_edge_probe(struct generator *g)
     if (is_rare(g, 3)) {
         probe_operator(g);
     }
-    switch (choose(g, 16)) {
+    switch (choose(g, 20)) {
     case 0:
     case 1:
     case 2:
@@ -592,13 +612,16 @@ void put_edge_probe(struct generator *g)
         probe_division(g, true);
         break;
     case 10:
-        probe_fill_or_copy(g, is_rare(g, 2));
-        break;
     case 11:
     case 12:
+    case 13:
+        probe_fill_or_copy(g, is_rare(g, 2));
+        break;
+    case 14:
+    case 15:
         probe_data(g, is_rare(g, 2));
         break;
-    case 13:
+    case 16:
         probe_element(g, !is_rare(g, 4));
         break;
     default:
