@@ -86,7 +86,8 @@ static void choose_pair(struct generator *g, uint8_t type, uint64_t pair[2])
     case 4:
         pair[1] = choose_probe_bits(g, type);
         if (is_float(type)) {
-            pair[choose(g, 2)] = type == SMELT_VALTYPE_F32 ? 0x7fc00000 : 0x7ff8000000000000;
+            pair[choose(g, 2)] = (type == SMELT_VALTYPE_F32 ? 0x7fc00000 : 0x7ff8000000000000) |
+                                 (is_rare(g, 2) ? sign : 0);
         }
         break;
     default:
@@ -225,10 +226,13 @@ static void probe_conversion(struct generator *g, bool may_trap)
     bool is_saturating = !may_trap && is_rare(g, 2);
     uint64_t operands[2] = {conversion->inside[choose(g, 2)], 0};
     if (is_saturating || may_trap) {
-        switch (choose(g, 6)) {
+        switch (choose(g, 8)) {
         case 0:
             break;
         case 1:
+            operands[0] = type == SMELT_VALTYPE_F32 ? 0x7fc00000 : 0xfff8000000000000;
+            break;
+        case 2:
             operands[0] = choose_bits(g, type);
             break;
         default:
@@ -479,10 +483,10 @@ static void probe_data(struct generator *g, bool may_trap)
     pop(g, 3);
 }
 
-/* Calls what lies at the index, when it is a function before this one. */
+/* Calls what lies at the index: with its type only a function before this one, which ends. */
 static void put_element_call(struct generator *g, uint32_t index, uint32_t func, bool is_typed)
 {
-    if (func != NO_FUNCTION && func >= g->func_index) {
+    if (func != NO_FUNCTION && func >= g->func_index && is_typed) {
         return;
     }
     uint32_t type_index =
@@ -505,14 +509,16 @@ static void probe_element(struct generator *g, bool may_trap)
     if (!g->has_table || g->table.min == 0) {
         return;
     }
-    if (!may_trap) {
-        uint32_t index = choose(g, g->table.min);
-        put_element_call(g, index, g->elements[index], g->elements[index] != NO_FUNCTION);
+    uint32_t index = choose(g, g->table.min);
+    uint32_t kind = may_trap ? choose(g, 4) : 3;
+    if (kind == 0) {
+        put_element_call(g, g->table.min + choose(g, 2), NO_FUNCTION, false);
         return;
     }
-    uint32_t index = is_rare(g, 3) ? g->table.min + choose(g, 2) : choose(g, g->table.min);
-    put_element_call(g, index, index < g->table.min ? g->elements[index] : NO_FUNCTION,
-                     is_rare(g, 2));
+    for (uint32_t i = 0; kind != 1 && i < g->table.min && g->elements[index] == NO_FUNCTION; i++) {
+        index = (index + 1) % g->table.min;
+    }
+    put_element_call(g, index, g->elements[index], kind == 3);
 }
 
 /* The elements of a fresh instance are known, so what was moved can be called. */
@@ -622,6 +628,7 @@ void put_edge_probe(struct generator *g)
         probe_data(g, is_rare(g, 2));
         break;
     case 16:
+    case 17:
         probe_element(g, !is_rare(g, 4));
         break;
     default:
