@@ -158,7 +158,8 @@ enum smelt_status cli_session_open_store(struct cli_session *session,
                                          enum cli_state_mode mode, struct smelt_error *err)
 {
     const char *directory = options->values[CLI_OPTION_STATE].text;
-    return smelt_store_open_rocksdb(directory, mode == CLI_STATE_EXISTING, &session->store, err);
+    const struct smelt_rocksdb_options rocksdb = {.must_exist = mode == CLI_STATE_EXISTING};
+    return smelt_store_open_rocksdb(directory, &rocksdb, &session->store, err);
 }
 
 enum smelt_status cli_session_open_engine(struct cli_session *session,

@@ -39,7 +39,7 @@ static enum smelt_status open_node(struct node *node, const char *directory,
         status = smelt_compiler_create(&options, &node->compiler, err);
     }
     if (status == SMELT_STATUS_OK) {
-        status = smelt_store_open_rocksdb(state, false, &node->store, err);
+        status = smelt_store_open_rocksdb(state, NULL, &node->store, err);
     }
     if (status == SMELT_STATUS_OK) {
         struct smelt_engine_options options = {.store = node->store,

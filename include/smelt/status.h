@@ -32,6 +32,11 @@ extern "C" {
     XX(107, BALANCE_OVERFLOW, "balance_overflow")                                                  \
     XX(108, STATE_MISMATCH, "state_mismatch")                                                      \
     XX(109, POLICY_INVALID, "policy_invalid")                                                      \
+    XX(110, NONCE_MISMATCH, "nonce_mismatch")                                                      \
+    XX(111, FUEL_LIMIT, "fuel_limit")                                                              \
+    XX(112, SENDER_IS_CONTRACT, "sender_is_contract")                                              \
+    XX(113, NOT_OWNER, "not_owner")                                                                \
+    XX(114, PROOF_INVALID, "proof_invalid")                                                        \
     XX(201, MODULE_MALFORMED, "module_malformed")                                                  \
     XX(202, MODULE_INVALID, "module_invalid")                                                      \
     XX(203, MODULE_FEATURE, "feature")                                                             \

@@ -1,6 +1,6 @@
 /* The key-value store below the state: a table of functions, with RocksDB and memory behind it.
  *
- * One store holds five families of keys. Writes go in atomic batches: after a crash a batch is
+ * One store holds six families of keys. Writes go in atomic batches: after a crash a batch is
  * there whole or not at all. An embedder may bring a store of its own by filling `struct
  * smelt_store`. */
 #ifndef SMELT_STORE_H
@@ -17,9 +17,10 @@ extern "C" {
 enum smelt_store_family {
     SMELT_STORE_STATE,    /* accounts and contract storage */
     SMELT_STORE_CODE,     /* module hash -> wasm bytes */
-    SMELT_STORE_RECEIPTS, /* reserved */
-    SMELT_STORE_EVENTS,   /* reserved */
-    SMELT_STORE_META,     /* format version, profile, schedule */
+    SMELT_STORE_RECEIPTS, /* records and receipts of waves */
+    SMELT_STORE_EVENTS,   /* events of waves */
+    SMELT_STORE_META,     /* format version, profile, schedule, policy, chain */
+    SMELT_STORE_TREE,     /* state commitment, when it is enabled */
     SMELT_STORE_FAMILY_COUNT
 };
 
@@ -47,9 +48,15 @@ struct smelt_store_ops {
     enum smelt_status (*iterate)(void *impl, void *snapshot, enum smelt_store_family family,
                                  struct smelt_slice prefix, smelt_store_visit_fn visit,
                                  void *context, struct smelt_error *err);
-    /* All or nothing, durable when it returns. Later entries win over earlier ones. */
+    /* All or nothing; durable when it returns, or as the options of the store say. Later entries
+     * win over earlier ones. */
     enum smelt_status (*write)(void *impl, const struct smelt_store_write *writes, size_t count,
                                struct smelt_error *err);
+    /* A number that is another one after every write, whoever writes. */
+    uint64_t (*version)(void *impl);
+    /* Writes a copy of one instant to `directory`, which must not exist; a store opened there has
+     * all of it. Beside readers and writers. NULL: this store cannot. */
+    enum smelt_status (*checkpoint)(void *impl, const char *directory, struct smelt_error *err);
     void (*close)(void *impl);
 };
 
@@ -58,16 +65,39 @@ struct smelt_store {
     void *impl;
 };
 
-/* Opens or creates a RocksDB database in `directory`. STORE_LOCKED when another process has it
- * open, STORE_CORRUPT when it is damaged or not a smelt state. With `must_exist`, a missing
- * directory is NOT_FOUND and nothing is created. */
-SMELT_API enum smelt_status smelt_store_open_rocksdb(const char *directory, bool must_exist,
+/* When what was written reaches the disk itself (fsync of the write-ahead log). A batch is there
+ * whole or not at all in any case, batches are lost from the newest one back, and a process that is
+ * killed loses none: this is about power and the kernel. */
+enum smelt_sync {
+    SMELT_SYNC_ALWAYS = 0, /* before a write returns */
+    SMELT_SYNC_INTERVAL,   /* with every `sync_interval`-th write, and at close */
+    SMELT_SYNC_NEVER       /* when the kernel thinks fit, and at close */
+};
+
+/* Zero-initialise for the defaults. */
+struct smelt_rocksdb_options {
+    bool must_exist; /* a missing directory is NOT_FOUND and nothing is created */
+    enum smelt_sync sync;
+    uint32_t sync_interval;      /* at least 1 with SMELT_SYNC_INTERVAL */
+    uint64_t cache_bytes;        /* blocks of tables that are kept in memory; 0: 64 MiB */
+    uint64_t write_buffer_bytes; /* of state, in memory before it becomes a table; 0: 32 MiB */
+};
+
+/* Opens or creates a RocksDB database in `directory`. `options` may be NULL. STORE_LOCKED when
+ * another process has it open, STORE_CORRUPT when it is damaged or not a smelt state. */
+SMELT_API enum smelt_status smelt_store_open_rocksdb(const char *directory,
+                                                     const struct smelt_rocksdb_options *options,
                                                      struct smelt_store **out,
                                                      struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* An empty store that lives as long as the object. */
 SMELT_API enum smelt_status smelt_store_create_memory(struct smelt_store **out,
                                                       struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* A copy of the store as of one instant, in a new directory, while it is in use: nothing, or all of
+ * it, synced. INVALID_ARGUMENT when the directory exists or the store is not on disk. */
+SMELT_API enum smelt_status smelt_store_checkpoint(struct smelt_store *store, const char *directory,
+                                                   struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Closes either kind. NULL is fine. No snapshot may be open. */
 SMELT_API void smelt_store_close(struct smelt_store *store);

@@ -15,15 +15,30 @@
 #ifndef SM_STATE_OVERLAY_H
 #define SM_STATE_OVERLAY_H
 
+#include "runtime/state/tip.h"
+
 #include <smelt/runtime.h>
 #include <smelt/store.h>
 
 struct sm_overlay;
 
-/* Takes a snapshot of the store (borrowed) and holds it until destroy. Starts with no layer. */
+/* Over a snapshot of the store (borrowed), which it holds until destroy. Starts with no layer. */
 enum smelt_status sm_overlay_create(struct smelt_store *store, struct sm_overlay **out,
                                     struct smelt_error *err);
+/* Over the tip (borrowed), which others may publish to meanwhile. */
+enum smelt_status sm_overlay_create_at(struct sm_tip *tip, struct sm_overlay **out,
+                                       struct smelt_error *err);
 void sm_overlay_destroy(struct sm_overlay *overlay);
+
+/* Back to no layer and nothing read; keeps its memory for the next use. Over a tip only. */
+void sm_overlay_reset(struct sm_overlay *overlay);
+
+/* Over a tip: whether everything that was read from it is what it still holds. What has been
+ * computed from the reads is right then, as if nobody else had run meanwhile. */
+bool sm_overlay_is_current(const struct sm_overlay *overlay);
+/* Over a tip, with exactly one layer: what the layer holds becomes part of the tip. One thread at a
+ * time. On failure nothing is published. The overlay is good for sm_overlay_reset only. */
+enum smelt_status sm_overlay_publish(struct sm_overlay *overlay, struct smelt_error *err);
 
 enum smelt_status sm_overlay_push(struct sm_overlay *overlay, struct smelt_error *err);
 /* Neither allocates, so neither fails. Dropping the last layer leaves none. */
@@ -51,6 +66,13 @@ enum smelt_status sm_overlay_delete(struct sm_overlay *overlay, struct smelt_sli
 /* Events are ordered by emission among those that survive. Slices are copied. */
 enum smelt_status sm_overlay_emit(struct sm_overlay *overlay, const struct smelt_event *event,
                                   struct smelt_error *err);
+
+/* Calls `take` for each event of the top layer, in order, and removes them from it. False, with the
+ * events as they were, when a call returned false. */
+typedef bool (*sm_overlay_take_fn)(void *context, const struct smelt_event *event);
+bool sm_overlay_take_events(struct sm_overlay *overlay, sm_overlay_take_fn take, void *context);
+/* How many keys of contract storage the top layer has written or deleted. */
+size_t sm_overlay_storage_writes(const struct sm_overlay *overlay);
 
 /* With exactly one layer: its writes in ascending key order, a key once, and its events in order.
  * Everything is borrowed until the overlay next changes or is destroyed. */

@@ -53,6 +53,7 @@ struct memory_store {
     pthread_mutex_t writing; /* one batch at a time; taken before `lock` */
     pthread_mutex_t lock;    /* over `newest`, for as long as copying it takes */
     struct view newest;
+    atomic_uint_fast64_t version; /* batches written */
     struct sm_hash_key hash_key;
 };
 
@@ -393,8 +394,16 @@ static enum smelt_status memory_write(void *impl, const struct smelt_store_write
     struct memory_store *store = (struct memory_store *)impl;
     (void)pthread_mutex_lock(&store->writing);
     enum smelt_status status = write_batch(store, writes, count, err);
+    if (status == SMELT_STATUS_OK) {
+        atomic_fetch_add(&store->version, 1);
+    }
     (void)pthread_mutex_unlock(&store->writing);
     return status;
+}
+
+static uint64_t memory_version(void *impl)
+{
+    return atomic_load(&((struct memory_store *)impl)->version);
 }
 
 static void memory_close(void *impl)
@@ -411,6 +420,7 @@ static const struct smelt_store_ops memory_ops = {.snapshot = memory_snapshot,
                                                   .get = memory_get,
                                                   .iterate = memory_iterate,
                                                   .write = memory_write,
+                                                  .version = memory_version,
                                                   .close = memory_close};
 
 enum smelt_status smelt_store_create_memory(struct smelt_store **out, struct smelt_error *err)

@@ -54,8 +54,8 @@
 #define FORMAT_BYTES 4
 
 /* RocksDB insists on a family of its own; it stays empty. On disk: names and their order. */
-static const char *const family_names[] = {"default",  "state",  "code",
-                                           "receipts", "events", "meta"};
+static const char *const family_names[] = {"default", "state", "code", "receipts",
+                                           "events",  "meta",  "tree"};
 enum { FAMILY_COUNT = sizeof(family_names) / sizeof(family_names[0]) };
 static_assert(FAMILY_COUNT == SMELT_STORE_FAMILY_COUNT + 1, "a column family per family");
 
@@ -588,19 +588,28 @@ static void rocksdb_store_close(void *impl)
     sm_free(store);
 }
 
+static uint64_t rocksdb_store_version(void *impl)
+{
+    return rocksdb_get_latest_sequence_number(((const struct rocksdb_store *)impl)->db);
+}
+
 static const struct smelt_store_ops rocksdb_ops = {.snapshot = rocksdb_store_snapshot,
                                                    .release = rocksdb_store_release,
                                                    .get = rocksdb_store_get,
                                                    .iterate = rocksdb_store_iterate,
                                                    .write = rocksdb_store_write,
+                                                   .version = rocksdb_store_version,
                                                    .close = rocksdb_store_close};
 
-enum smelt_status smelt_store_open_rocksdb(const char *directory, bool must_exist,
+enum smelt_status smelt_store_open_rocksdb(const char *directory,
+                                           const struct smelt_rocksdb_options *options,
                                            struct smelt_store **out, struct smelt_error *err)
 {
+    static const struct smelt_rocksdb_options defaults = {0};
     struct directory found;
     enum smelt_status status = SMELT_STATUS_OK;
     *out = NULL;
+    options = options != NULL ? options : &defaults;
     if (directory == NULL || directory[0] == '\0') {
         return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
                             "the state's directory has no name");
@@ -617,7 +626,7 @@ enum smelt_status smelt_store_open_rocksdb(const char *directory, bool must_exis
         goto cleanup;
     }
     memcpy(store->directory, directory, name_size);
-    SMELT_TRY(prepare_directory(directory, must_exist, &found, err));
+    SMELT_TRY(prepare_directory(directory, options->must_exist, &found, err));
     store->options = make_options();
     store->newest = rocksdb_readoptions_create();
     store->synced = rocksdb_writeoptions_create();

@@ -110,7 +110,7 @@ int main(int argc, char **argv)
             &(struct smelt_compiler_options){.cache = cache, .schedule = schedule}, &compiler,
             &err) != SMELT_STATUS_OK ||
         smelt_store_create_memory(&memory, &err) != SMELT_STATUS_OK ||
-        smelt_store_open_rocksdb(state_path, false, &rocksdb, &err) != SMELT_STATUS_OK) {
+        smelt_store_open_rocksdb(state_path, NULL, &rocksdb, &err) != SMELT_STATUS_OK) {
         die("set-up", &err);
     }
     bench("memory", memory, compiler, schedule, wasm, calls);

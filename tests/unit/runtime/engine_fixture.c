@@ -66,6 +66,11 @@ static enum smelt_status store_write(void *impl, const struct smelt_store_write 
     return status;
 }
 
+static uint64_t store_version(void *impl)
+{
+    return inner_of(impl)->ops->version(inner_of(impl)->impl);
+}
+
 static void store_close(void *impl)
 {
     smelt_store_close(inner_of(impl));
@@ -77,6 +82,7 @@ static const struct smelt_store_ops store_ops = {
     .get = store_get,
     .iterate = store_iterate,
     .write = store_write,
+    .version = store_version,
     .close = store_close,
 };
 

@@ -74,7 +74,7 @@ static int write_for_ever(const char *directory, int out)
     bool is_found = false;
     uint8_t key = 0;
     uint32_t number = 0;
-    if (smelt_store_open_rocksdb(directory, false, &store, NULL) != SMELT_STATUS_OK ||
+    if (smelt_store_open_rocksdb(directory, NULL, &store, NULL) != SMELT_STATUS_OK ||
         store->ops->get(store->impl, NULL, SMELT_STORE_STATE, sm_slice(&key, 1), &value, &is_found,
                         NULL) != SMELT_STATUS_OK) {
         return 1;
@@ -92,7 +92,7 @@ static int check_whole(const char *directory, int out)
     struct smelt_store *store = NULL;
     struct smelt_buf value = {0};
     uint32_t number = 0;
-    bool is_whole = smelt_store_open_rocksdb(directory, false, &store, NULL) == SMELT_STATUS_OK;
+    bool is_whole = smelt_store_open_rocksdb(directory, NULL, &store, NULL) == SMELT_STATUS_OK;
     for (uint8_t i = 0; is_whole && i < BATCH; i++) {
         bool is_found = false;
         is_whole = store->ops->get(store->impl, NULL,
@@ -170,7 +170,7 @@ static void test_a_kill_during_creation_can_be_repeated(void **state)
 static int hold(const char *directory, int out)
 {
     struct smelt_store *store = NULL;
-    if (smelt_store_open_rocksdb(directory, false, &store, NULL) != SMELT_STATUS_OK ||
+    if (smelt_store_open_rocksdb(directory, NULL, &store, NULL) != SMELT_STATUS_OK ||
         !say(out, 1)) {
         return 1;
     }
@@ -182,7 +182,8 @@ static int say_status_of_opening(const char *directory, int out)
 {
     struct smelt_store *store = NULL;
     struct smelt_error err;
-    enum smelt_status status = smelt_store_open_rocksdb(directory, true, &store, &err);
+    const struct smelt_rocksdb_options existing = {.must_exist = true};
+    enum smelt_status status = smelt_store_open_rocksdb(directory, &existing, &store, &err);
     smelt_store_close(store);
     return say(out, (uint32_t)status) ? 0 : 1;
 }

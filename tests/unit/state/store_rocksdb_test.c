@@ -16,9 +16,10 @@
 
 static struct smelt_store *open_ok(const char *path, bool must_exist)
 {
+    const struct smelt_rocksdb_options options = {.must_exist = must_exist};
     struct smelt_store *store = NULL;
     struct smelt_error err = {0};
-    if (smelt_store_open_rocksdb(path, must_exist, &store, &err) != SMELT_STATUS_OK) {
+    if (smelt_store_open_rocksdb(path, &options, &store, &err) != SMELT_STATUS_OK) {
         fail_msg("%s", err.message);
     }
     assert_non_null(store);
@@ -27,15 +28,16 @@ static struct smelt_store *open_ok(const char *path, bool must_exist)
 
 static void assert_refused(const char *path, bool must_exist, enum smelt_status expected)
 {
+    const struct smelt_rocksdb_options options = {.must_exist = must_exist};
     struct smelt_store *store = NULL;
     struct smelt_error err = {0};
-    enum smelt_status status = smelt_store_open_rocksdb(path, must_exist, &store, &err);
+    enum smelt_status status = smelt_store_open_rocksdb(path, &options, &store, &err);
     smelt_store_close(store);
     assert_string_equal(smelt_status_name(status), smelt_status_name(expected));
     assert_null(store);
     assert_int_equal(err.status, expected);
     assert_true(err.message[0] != '\0');
-    assert_int_equal(smelt_store_open_rocksdb(path, must_exist, &store, NULL), expected);
+    assert_int_equal(smelt_store_open_rocksdb(path, &options, &store, NULL), expected);
 }
 
 static size_t count_files(const char *path)
@@ -148,7 +150,7 @@ static void test_other_directories_are_left_alone(void **state)
         scratch_create(&scratch);
         create_file(scratch.path, "LOCK", "");
         create_file(scratch.path, names[i], "");
-        assert_refused(scratch.path, false, SMELT_STATUS_STORE_CORRUPT);
+        assert_refused(scratch.path, NULL, SMELT_STATUS_STORE_CORRUPT);
         assert_refused(scratch.path, true, SMELT_STATUS_STORE_CORRUPT);
         assert_int_equal(count_files(scratch.path), 2);
         scratch_remove(&scratch);
@@ -188,7 +190,7 @@ static void test_one_handle_at_a_time(void **state)
     struct scratch scratch;
     scratch_create(&scratch);
     struct smelt_store *store = open_ok(scratch.path, false);
-    assert_refused(scratch.path, false, SMELT_STATUS_STORE_LOCKED);
+    assert_refused(scratch.path, NULL, SMELT_STATUS_STORE_LOCKED);
     assert_refused(scratch.path, true, SMELT_STATUS_STORE_LOCKED);
     assert_int_equal(write_one(store, SMELT_STORE_STATE, "k", "still fine"), SMELT_STATUS_OK);
     smelt_store_close(store);
@@ -377,7 +379,7 @@ static void test_databases_that_are_no_state(void **state)
                 smelt_store_close(open_ok(scratch.path, false));
                 smelt_store_close(open_ok(scratch.path, true));
             } else {
-                assert_refused(scratch.path, false, rows[i].status);
+                assert_refused(scratch.path, NULL, rows[i].status);
                 assert_refused(scratch.path, true, rows[i].status);
                 /* untouched: its owner can still open it with its own families only */
                 write_database(scratch.path, rows[i].families, false);
@@ -497,7 +499,7 @@ static void test_damage_is_found(void **state)
         } else {
             /* twice, so the first refusal did not make it a new state */
             assert_refused(scratch.path, true, SMELT_STATUS_STORE_CORRUPT);
-            assert_refused(scratch.path, false, SMELT_STATUS_STORE_CORRUPT);
+            assert_refused(scratch.path, NULL, SMELT_STATUS_STORE_CORRUPT);
         }
         scratch_remove(&scratch);
     }
@@ -540,7 +542,7 @@ static void test_short_memory(void **state)
         size_t nth = 1;
         for (; store == NULL; nth++) {
             sm_alloc_fail_at(nth);
-            enum smelt_status status = smelt_store_open_rocksdb(scratch.path, false, &store, NULL);
+            enum smelt_status status = smelt_store_open_rocksdb(scratch.path, NULL, &store, NULL);
             sm_alloc_fail_at(0);
             assert_int_equal(status, store != NULL ? SMELT_STATUS_OK : SMELT_STATUS_NO_MEMORY);
             assert_true(store != NULL || sm_alloc_blocks() == blocks);

@@ -29,7 +29,7 @@ static int open_fixture(void **state, bool is_rocksdb)
     enum smelt_status status;
     if (is_rocksdb) {
         scratch_create(&fixture->scratch);
-        status = smelt_store_open_rocksdb(fixture->scratch.path, false, &fixture->store, NULL);
+        status = smelt_store_open_rocksdb(fixture->scratch.path, NULL, &fixture->store, NULL);
     } else {
         status = smelt_store_create_memory(&fixture->store, NULL);
     }
@@ -140,8 +140,8 @@ static void test_a_read_replaces_the_buffer(void **state)
 static void test_families_are_apart(void **state)
 {
     struct smelt_store *store = store_of(state);
-    static const char *const values[SMELT_STORE_FAMILY_COUNT] = {"state", "code", "receipts",
-                                                                 "events", "meta"};
+    static const char *const values[SMELT_STORE_FAMILY_COUNT] = {"state",  "code", "receipts",
+                                                                 "events", "meta", "tree"};
     struct smelt_store_write writes[SMELT_STORE_FAMILY_COUNT];
     for (unsigned i = 0; i < SMELT_STORE_FAMILY_COUNT; i++) {
         writes[i] = put_of((enum smelt_store_family)i, "k", values[i]);
