@@ -10,10 +10,10 @@
  *
  *   RECEIPTS  'w' ‖ number u64                  -> record
  *   RECEIPTS  'p' ‖ number u64 ‖ page u32       -> receipts of transactions 64·page …
- *   RECEIPTS  'i' ‖ id[32]                      -> number u64 ‖ index u32
- *   EVENTS    number u64 ‖ page u32             -> events of transactions 64·page …; none without
- * events META      "chain-id"                        -> u64 LE META      "wave" -> number u64 LE ‖
- * digest of its record
+ *   RECEIPTS  'i' ‖ id[32]                      -> number u64 LE ‖ index u32 LE, of the newest
+ *   EVENTS    number u64 ‖ page u32             -> events of transactions 64·page …, if any
+ *   META      "chain-id"                        -> u64 LE
+ *   META      "wave"                            -> number u64 LE ‖ digest of its record
  *
  * Encoded receipts and events do not contain what depends on the transactions before
  * (`first_event`, an event's index): pages carry it in their header. So a journal can be made
@@ -25,12 +25,23 @@
 
 #define SM_LEDGER_PAGE 64u /* transactions; on disk */
 
+/* How much of a journal is one transaction's. */
+struct sm_journal_mark {
+    size_t receipt_bytes;
+    size_t event_bytes;
+    uint32_t event_count;
+};
+
 /* Receipts and events of successive transactions. Zero-initialise. */
 struct sm_journal {
     struct smelt_buf receipts; /* encoded, one after the other */
     struct smelt_buf events;   /* encoded, one after the other */
     struct smelt_buf leaves;   /* a struct smelt_hash per event: its leaf in the Merkle tree */
     struct smelt_buf ids;      /* index u32 LE ‖ id[32], of the transactions that have one */
+    struct smelt_buf marks;    /* a struct sm_journal_mark per receipt */
+    size_t last_event;         /* where in `events` the last one starts */
+    uint32_t marked_events;    /* those that a receipt has taken */
+    size_t marked_event_bytes;
     uint32_t receipt_count;
     uint32_t event_count;
     uint32_t rejected_count;
