@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "runtime/wave/bloom.h"
 #include "runtime/wave/ledger_keys.h"
+#include "runtime/wave/ledger_view.h"
 #include "runtime/wave/merkle.h"
 #include "runtime/wave/page.h"
 #include "runtime/wave/receipt_code.h"
@@ -69,11 +70,6 @@ static const struct mark *marks_of(const struct sm_ledger *ledger)
     return (const struct mark *)(const void *)ledger->marks.data;
 }
 
-static uint32_t page_count(uint32_t transactions)
-{
-    return (transactions + SM_LEDGER_PAGE - 1) / SM_LEDGER_PAGE;
-}
-
 enum smelt_status sm_ledger_create(uint64_t wave, struct sm_ledger **out, struct smelt_error *err)
 {
     *out = (struct sm_ledger *)sm_calloc(1, sizeof(**out));
@@ -112,7 +108,7 @@ static void append(struct smelt_buf *buf, const void *data, size_t size)
 /* For all that the journal can add, so that nothing fails once something was added. */
 static bool reserve(struct sm_ledger *ledger, const struct sm_journal *journal)
 {
-    size_t pages = (size_t)page_count(journal->receipt_count) + 1;
+    size_t pages = (size_t)sm_ledger_page_count(journal->receipt_count) + 1;
     size_t headers = pages * SM_PAGE_HEADER_BYTES;
     size_t receipt_bytes;
     size_t event_bytes;
@@ -413,7 +409,7 @@ enum smelt_status sm_ledger_writes(struct sm_ledger *ledger, const struct smelt_
     assert(record->number == ledger->wave && record->transaction_count == ledger->count);
     size_t before = list->count;
     size_t ids = ledger->ids.size / ID_BYTES;
-    size_t pages = page_count(ledger->count);
+    size_t pages = sm_ledger_page_count(ledger->count);
     /* slices point into `keys`: it may not move while it is filled */
     ledger->keys.size = 0;
     if (!sm_buf_reserve(&ledger->keys,

@@ -1,10 +1,10 @@
 /* The ledger: what a wave leaves behind besides the state. Receipts and events are encoded as they
  * arise, collected in order, and closed into a record; docs/waves.md has the encodings.
  *
- *     a run of transactions --sm_journal_add-->    journal   (any thread, any time)
- *     journals, in order    --sm_ledger_append-->  ledger
- *     ledger                --sm_ledger_close-->   digests and counts of the record
- *                           --sm_ledger_writes-->  families RECEIPTS, EVENTS and META of the batch
+ *     a transaction       --sm_journal_event, _receipt-->  journal   (any thread, any time)
+ *     journals, in order  --sm_ledger_append-->            ledger
+ *     ledger              --sm_ledger_totals, _receipts_digest, _events_root-->  record
+ *                         --sm_ledger_writes-->  families RECEIPTS, EVENTS and META of the batch
  *
  * On disk (numbers in keys big-endian, so that they sort):
  *
@@ -14,6 +14,7 @@
  *   EVENTS    number u64 ‖ page u32             -> events of transactions 64·page …, if any
  *   META      "chain-id"                        -> u64 LE
  *   META      "wave"                            -> number u64 LE ‖ digest of its record
+ *   META      "receipts-from"                   -> number u64 LE: waves before were pruned
  *
  * Encoded receipts and events do not contain what depends on the transactions before
  * (`first_event`, an event's index): pages carry it in their header. So a journal can be made
@@ -103,7 +104,11 @@ struct sm_ledger_head {
 enum smelt_status sm_ledger_head(struct smelt_store *store, struct sm_ledger_head *out,
                                  struct smelt_error *err);
 
-/* Appends deletions of receipts, events and ids of `number`. Keys are owned by `keys`. */
+/* Appends deletions of receipts, events and ids of `number`, and a write that says so. Waves are
+ * pruned in ascending order. Reads the newest state, to tell whether an id is that of a later
+ * transaction by now: all earlier batches must be in it, and in a batch of its own wave the
+ * deletions come before what the ledger writes. `keys` is empty before, and what the list points
+ * to after. Nothing is appended for a wave that was pruned before, or has not been. */
 enum smelt_status sm_ledger_prune(struct smelt_store *store, uint64_t number,
                                   struct smelt_buf *keys, struct sm_write_list *list,
                                   struct smelt_error *err);

@@ -12,8 +12,13 @@
 #define SM_LAST_BYTES             40u /* number u64 LE ‖ digest: the value of META "wave" */
 #define SM_CHAIN_ID_BYTES         8u  /* u64 LE: the value of META "chain-id" */
 
-#define SM_LAST_KEY     "wave"
-#define SM_CHAIN_ID_KEY "chain-id"
+#define SM_KEPT_BYTES 8u /* number u64 LE: the value of META "receipts-from" */
+
+#define SM_LAST_KEY      "wave"
+#define SM_CHAIN_ID_KEY  "chain-id"
+#define SM_KEPT_KEY      "receipts-from"
+#define SM_RECORD_PREFIX "w" /* of the keys of records */
+#define SM_PAGE_PREFIX   "p" /* of the keys of pages of receipts */
 
 /* A key of families RECEIPTS and EVENTS. */
 struct sm_ledger_key {
