@@ -11,6 +11,8 @@
  *   META   "schedule-digest"           -> 32 bytes
  *   META   "policy"                    -> TOML text
  *   META   "policy-digest"             -> 32 bytes
+ *   META   "commitment"                -> format u32 LE ‖ root[32]; there when one is enabled
+ *   TREE   see tree.c
  *
  * An account sorts right before its storage, so one scan walks both. A code hash of zeroes means
  * "no contract". An account of zeroes has no record: equal states have equal bytes. */
