@@ -64,8 +64,11 @@ void sm_journal_deinit(struct sm_journal *journal);
 
 struct sm_ledger;
 
+/* With one reference. */
 enum smelt_status sm_ledger_create(uint64_t wave, struct sm_ledger **out, struct smelt_error *err);
-void sm_ledger_destroy(struct sm_ledger *ledger);
+/* Once it is closed, threads may share it. */
+struct sm_ledger *sm_ledger_acquire(struct sm_ledger *ledger);
+void sm_ledger_release(struct sm_ledger *ledger); /* NULL is fine; the last one frees */
 
 /* The journal of the next transactions: none before it is missing. Copies. */
 enum smelt_status sm_ledger_append(struct sm_ledger *ledger, const struct sm_journal *journal,
