@@ -182,9 +182,9 @@ static void test_strange_keys_are_found(void **state)
     }
     /* accounts: cut, and of nothing */
     static const uint8_t account_key[33] = {0x55};
-    put_value(store, SMELT_STORE_STATE, sm_slice(account_key, 33), sm_slice(bytes + 100, 55));
+    put_value(store, SMELT_STORE_STATE, sm_slice(account_key, 33), sm_slice(bytes + 100, 23));
     assert_corrupt(store, "the record of account 5500");
-    put_value(store, SMELT_STORE_STATE, sm_slice(account_key, 33), sm_slice(bytes + 100, 56));
+    put_value(store, SMELT_STORE_STATE, sm_slice(account_key, 33), sm_slice(bytes + 100, 24));
     assert_corrupt(store, "the record of account 5500");
     delete_value(store, SMELT_STORE_STATE, sm_slice(account_key, 33));
     assert_int_equal(smelt_state_verify(store, &check, NULL), SMELT_STATUS_OK);
@@ -328,6 +328,34 @@ static void test_pages_that_lie_are_found(void **state)
     smelt_store_close(store);
 }
 
+static void test_state_is_held_against_its_commitment(void **state)
+{
+    (void)state;
+    struct smelt_store *store = open_state();
+    struct smelt_state_check check;
+    struct smelt_hash root;
+    struct sm_state_key key;
+    struct smelt_address address = contract_of(1);
+    bool is_enabled;
+    assert_int_equal(smelt_state_verify(store, &check, NULL), SMELT_STATUS_OK);
+    assert_false(check.has_commitment);
+    assert_int_equal(smelt_commitment_enable(store, NULL), SMELT_STATUS_OK);
+    assert_int_equal(smelt_commitment_root(store, &root, &is_enabled, NULL), SMELT_STATUS_OK);
+    assert_int_equal(smelt_state_verify(store, &check, NULL), SMELT_STATUS_OK);
+    assert_true(check.has_commitment);
+    assert_memory_equal(&check.state_root, &root, sizeof(root));
+    sm_state_storage_key(&address, text("key"), &key);
+    put_value(store, SMELT_STORE_STATE, sm_state_key_slice(&key), text("valuf"));
+    assert_corrupt(store, "do not have the root of the state commitment");
+    delete_value(store, SMELT_STORE_STATE, sm_state_key_slice(&key));
+    assert_corrupt(store, "do not have the root of the state commitment");
+    put_value(store, SMELT_STORE_STATE, sm_state_key_slice(&key), text("value"));
+    assert_int_equal(smelt_state_verify(store, &check, NULL), SMELT_STATUS_OK);
+    put_value(store, SMELT_STORE_META, text("commitment"), text("x"));
+    assert_corrupt(store, "commitment");
+    smelt_store_close(store);
+}
+
 static void test_short_memory(void **state)
 {
     (void)state;
@@ -356,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_strange_keys_are_found),
         cmocka_unit_test(test_records_that_lie_are_found),
         cmocka_unit_test(test_pages_that_lie_are_found),
+        cmocka_unit_test(test_state_is_held_against_its_commitment),
         cmocka_unit_test(test_short_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
