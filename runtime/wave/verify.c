@@ -435,8 +435,8 @@ static enum smelt_status check_commitment(struct check *check, struct smelt_erro
     struct smelt_state_check *found = &check->found;
     struct smelt_hash stored;
     enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(sm_commitment_root_at(store, check->view.snapshot, &stored, &found->has_commitment,
-                                    err));
+    SMELT_TRY(
+        sm_commitment_root_at(store, check->view.snapshot, &stored, &found->has_commitment, err));
     if (!found->has_commitment) {
         goto cleanup;
     }

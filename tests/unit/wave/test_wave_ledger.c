@@ -107,6 +107,30 @@ static void test_a_record_sums_up_its_transactions(void **state)
     sm_ledger_destroy(ledger);
 }
 
+/* What a journal remembers of earlier items spares digests, and nothing else. */
+static void test_blooms_have_every_item(void **state)
+{
+    (void)state;
+    struct sm_journal journal = {0};
+    uint8_t expected[SMELT_BLOOM_BYTES] = {0};
+    uint64_t seed = 6;
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 40; i++) {
+            uint8_t topic[3] = {(uint8_t)random_below(&seed, 5), (uint8_t)random_below(&seed, 5),
+                                (uint8_t)random_below(&seed, 5)};
+            struct smelt_event event = {contract_of((uint32_t)random_below(&seed, 20)),
+                                        sm_slice(topic, random_below(&seed, 4)), text("d")};
+            assert_true(sm_journal_event(&journal, 1, 0, &event));
+            sm_bloom_add(expected, sm_slice(event.address.bytes, SMELT_ADDRESS_BYTES));
+            sm_bloom_add(expected, event.topic);
+            assert_memory_equal(journal.bloom, expected, sizeof(expected));
+        }
+        sm_journal_reset(&journal);
+        memset(expected, 0, sizeof(expected));
+    }
+    sm_journal_deinit(&journal);
+}
+
 static void test_receipts_can_be_had_before_they_are_written(void **state)
 {
     (void)state;
@@ -324,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_how_journals_are_cut_does_not_matter),
         cmocka_unit_test(test_a_record_sums_up_its_transactions),
+        cmocka_unit_test(test_blooms_have_every_item),
         cmocka_unit_test(test_receipts_can_be_had_before_they_are_written),
         cmocka_unit_test(test_writes_have_their_keys),
         cmocka_unit_test(test_pages_without_events_are_not_written),

@@ -275,6 +275,28 @@ static void test_one_wave_as_part_of_a_batch(void **state)
     smelt_store_close(store);
 }
 
+/* On disk, and across opening it again. */
+static void test_in_rocksdb(void **state)
+{
+    (void)state;
+    struct scratch scratch;
+    struct smelt_store *store;
+    char path[PATH_MAX];
+    scratch_create(&scratch);
+    scratch_path(&scratch, "db", path);
+    assert_int_equal(smelt_store_open_rocksdb(path, NULL, &store, NULL), SMELT_STATUS_OK);
+    write_chain(store, FIRST, LAST);
+    assert_kept(store, 0);
+    assert_int_equal(smelt_receipts_prune(store, 7, NULL), SMELT_STATUS_OK);
+    smelt_store_close(store);
+    assert_int_equal(smelt_store_open_rocksdb(path, NULL, &store, NULL), SMELT_STATUS_OK);
+    assert_kept(store, 7);
+    assert_int_equal(smelt_receipts_prune(store, 8, NULL), SMELT_STATUS_OK);
+    assert_kept(store, 8);
+    smelt_store_close(store);
+    scratch_remove(&scratch);
+}
+
 static void test_damaged_waves_are_not_pruned(void **state)
 {
     (void)state;
@@ -288,6 +310,10 @@ static void test_damaged_waves_are_not_pruned(void **state)
     put_value(store, SMELT_STORE_RECEIPTS, sm_ledger_key_slice(&key), sm_buf_slice(&value));
     assert_int_equal(smelt_receipts_prune(store, 9, &err), SMELT_STATUS_STORE_CORRUPT);
     assert_non_null(strstr(err.message, "wave 5, page 0 of receipts"));
+    sm_receipt_page_key(FIRST - 1, 0, &key);
+    put_value(store, SMELT_STORE_RECEIPTS, sm_ledger_key_slice(&key), sm_buf_slice(&value));
+    assert_int_equal(smelt_receipts_prune(store, 9, &err), SMELT_STATUS_STORE_CORRUPT);
+    assert_non_null(strstr(err.message, "wave 2: it has receipts"));
     put_value(store, SMELT_STORE_RECEIPTS, text("p"), text(""));
     assert_int_equal(smelt_receipts_prune(store, 9, &err), SMELT_STATUS_STORE_CORRUPT);
     smelt_buf_deinit(&value);
@@ -340,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_batches_are_bounded),
         cmocka_unit_test(test_a_crash_leaves_a_whole_state),
         cmocka_unit_test(test_one_wave_as_part_of_a_batch),
+        cmocka_unit_test(test_in_rocksdb),
         cmocka_unit_test(test_damaged_waves_are_not_pruned),
         cmocka_unit_test(test_short_memory),
     };
