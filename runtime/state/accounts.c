@@ -54,9 +54,9 @@ enum smelt_status sm_state_account_write(struct sm_overlay *overlay,
     if (is_empty(account)) {
         return sm_overlay_delete(overlay, sm_state_key_slice(&key), err);
     }
-    uint8_t record[SM_STATE_ACCOUNT_BYTES];
-    sm_state_encode_account(account, record);
-    return sm_overlay_put(overlay, sm_state_key_slice(&key), sm_slice(record, sizeof(record)), err);
+    uint8_t record[SM_STATE_CONTRACT_BYTES];
+    size_t size = sm_state_encode_account(account, record);
+    return sm_overlay_put(overlay, sm_state_key_slice(&key), sm_slice(record, size), err);
 }
 
 enum smelt_status sm_state_transfer(struct sm_overlay *overlay, const struct smelt_address *from,
@@ -176,10 +176,10 @@ enum smelt_status smelt_account_fund(struct smelt_store *store, const struct sme
         return overflow(err);
     }
     struct sm_state_key key;
-    uint8_t record[SM_STATE_ACCOUNT_BYTES];
+    uint8_t record[SM_STATE_CONTRACT_BYTES];
     sm_state_account_key(address, &key);
-    sm_state_encode_account(&account, record);
-    return write_pair(store, sm_state_key_slice(&key), sm_slice(record, sizeof(record)), err);
+    size_t size = sm_state_encode_account(&account, record);
+    return write_pair(store, sm_state_key_slice(&key), sm_slice(record, size), err);
 }
 
 struct walk {
