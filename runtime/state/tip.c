@@ -619,7 +619,7 @@ void sm_tip_revert(struct sm_tip *tip)
 /* Until the shard has been gone round, or the tip is small enough. */
 static void evict_some(struct sm_tip *tip, struct shard *shard, uint64_t bytes_wanted)
 {
-    for (size_t steps = shard->slot_count; steps != 0; steps--) {
+    for (size_t passed = 0; passed < shard->slot_count;) {
         size_t at = shard->hand;
         struct sm_tip_entry *entry = shard->slots[at].entry;
         if (entry != NULL && !entry->is_dirty && !entry->is_in_flight && !entry->is_recent) {
@@ -633,6 +633,7 @@ static void evict_some(struct sm_tip *tip, struct shard *shard, uint64_t bytes_w
             entry->is_recent = false;
         }
         shard->hand = (at + 1) & (shard->slot_count - 1);
+        passed++;
     }
 }
 
