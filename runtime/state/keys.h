@@ -12,6 +12,8 @@
  *   META   "schedule-digest"           -> 32 bytes
  *   META   "policy"                    -> TOML text
  *   META   "policy-digest"             -> 32 bytes
+ *   META   "commitment"                -> format u32 LE ‖ root[32]; there when one is enabled
+ *   TREE   see tree.c
  *
  * An account sorts right before its storage, so one scan walks both. The size of a record tells
  * whether there is a contract; no code hash is zeroes. An account of zeroes has no record: equal
