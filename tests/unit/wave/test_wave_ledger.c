@@ -47,10 +47,10 @@ static void test_how_journals_are_cut_does_not_matter(void **state)
             get_writes(cut, 9, &record, &other);
             assert_same_writes(&list, &other);
             sm_write_list_deinit(&other);
-            sm_ledger_destroy(cut);
+            sm_ledger_release(cut);
         }
         sm_write_list_deinit(&list);
-        sm_ledger_destroy(whole);
+        sm_ledger_release(whole);
     }
 }
 
@@ -104,7 +104,7 @@ static void test_a_record_sums_up_its_transactions(void **state)
     assert_memory_equal(&record.events_root, &expected.events_root, 32);
     assert_true(expected.rejected_count != 0 && expected.failed_count != 0 &&
                 expected.event_count > 64);
-    sm_ledger_destroy(ledger);
+    sm_ledger_release(ledger);
 }
 
 /* What a journal remembers of earlier items spares digests, and nothing else. */
@@ -152,8 +152,8 @@ static void test_receipts_can_be_had_before_they_are_written(void **state)
                      SMELT_STATUS_INVALID_ARGUMENT);
     assert_null(receipt);
     assert_string_equal(err.message, "wave 4 has 130 transactions: there is no receipt 130");
-    sm_ledger_destroy(ledger);
-    sm_ledger_destroy(NULL);
+    sm_ledger_release(ledger);
+    sm_ledger_release(NULL);
 }
 
 static void test_writes_have_their_keys(void **state)
@@ -195,7 +195,7 @@ static void test_writes_have_their_keys(void **state)
                      SMELT_STATUS_OK);
     assert_int_equal(list.count, count - 1);
     sm_write_list_deinit(&list);
-    sm_ledger_destroy(ledger);
+    sm_ledger_release(ledger);
 }
 
 static void test_pages_without_events_are_not_written(void **state)
@@ -229,7 +229,7 @@ static void test_pages_without_events_are_not_written(void **state)
     assert_int_equal(pages[1], 3);
     sm_write_list_deinit(&list);
     sm_journal_deinit(&journal);
-    sm_ledger_destroy(ledger);
+    sm_ledger_release(ledger);
 }
 
 static void test_a_journal_out_of_order_is_refused(void **state)
@@ -252,7 +252,7 @@ static void test_a_journal_out_of_order_is_refused(void **state)
     assert_memory_equal(&before.receipts_digest, &after.receipts_digest, 32);
     assert_int_equal(after.transaction_count, 4);
     sm_journal_deinit(&journal);
-    sm_ledger_destroy(ledger);
+    sm_ledger_release(ledger);
 }
 
 /* Everything at the edge of memory: a failure is told, nothing leaks, and where the comments say
@@ -305,7 +305,7 @@ static void test_short_memory(void **state)
     assert_true(nth > 3);
     assert_int_equal(list.count, 3 + 2 + 2 + 70);
     sm_write_list_deinit(&list);
-    sm_ledger_destroy(ledger);
+    sm_ledger_release(ledger);
     sm_journal_deinit(&good);
     assert_int_equal(sm_alloc_blocks(), before);
 }

@@ -187,7 +187,7 @@ static void test_an_id_that_came_again_stays(void **state)
                          SMELT_STATUS_OK);
         sm_write_list_deinit(&list);
         sm_journal_deinit(&journal);
-        sm_ledger_destroy(ledger);
+        sm_ledger_release(ledger);
     }
     assert_int_equal(smelt_state_verify(store, &check, NULL), SMELT_STATUS_OK);
     assert_int_equal(smelt_receipts_prune(store, 2, NULL), SMELT_STATUS_OK);

@@ -177,7 +177,7 @@ void write_wave(struct smelt_store *store, const struct wave_shape *shape)
     assert_int_equal(store->ops->write(store->impl, list.writes, list.count, NULL),
                      SMELT_STATUS_OK);
     sm_write_list_deinit(&list);
-    sm_ledger_destroy(ledger);
+    sm_ledger_release(ledger);
 }
 
 struct wave_shape chain_shape(uint64_t number)
