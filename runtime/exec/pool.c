@@ -57,12 +57,14 @@ struct sm_exec_pool {
     uint64_t idle_bytes_max;
     size_t files_max;
     struct sm_pagemap pagemap;
+    bool counts;         /* page faults, before it asks for pages */
     atomic_size_t files; /* images that hold a descriptor */
     atomic_size_t homes;
 
     pthread_mutex_t mutex; /* guards what follows, and the rings of all homes */
     uint32_t in_use;
     uint64_t made;
+    uint64_t asked;
     struct sm_ring idle; /* used last first */
     uint64_t idle_bytes;
     struct sm_slots slots;
@@ -307,15 +309,31 @@ enum smelt_status sm_pool_take(struct sm_home *home, struct sm_activation **out,
     return SMELT_STATUS_OK;
 }
 
+/* Whether it could be reset: false when the machine refuses. */
+static bool reset(struct sm_activation *activation, uint64_t *resident, bool *has_asked)
+{
+    const struct sm_exec_pool *pool = activation->home->pool;
+    const struct sm_image *image = &activation->home->image;
+    struct sm_memory *memory = &activation->memory;
+    if (pool->counts && sm_memory_may_be_known(memory, image) &&
+        sm_pagemap_is_ours(&pool->pagemap) && sm_residence_holds(&activation->residence)) {
+        sm_memory_reset_known(memory, image, pool->pagemap.page_bytes, resident);
+        return true;
+    }
+    *has_asked = true;
+    return sm_memory_reset(memory, image, &pool->pagemap, resident);
+}
+
 void sm_pool_give(struct sm_activation *activation)
 {
     struct sm_home *home = activation->home;
     struct sm_exec_pool *pool = home->pool;
     uint64_t resident = 0;
+    bool has_asked = false;
     /* a large block is zero only when it is new */
     bool is_kept = home->image.block != NULL;
     if (is_kept && activation->slot != NULL) {
-        is_kept = sm_memory_reset(&activation->memory, &home->image, &pool->pagemap, &resident);
+        is_kept = reset(activation, &resident, &has_asked);
     }
     activation->idle_bytes = header_size() + home->image.block_size +
                              (activation->slot != NULL ? PAGE_TABLE_BYTES : 0) + resident;
@@ -323,6 +341,7 @@ void sm_pool_give(struct sm_activation *activation)
     sm_stack_trim(&activation->stack);
     (void)pthread_mutex_lock(&pool->mutex);
     pool->in_use--;
+    pool->asked += has_asked;
     struct sm_stack surplus = push_stack(pool, activation);
     if (is_kept) {
         push_idle(pool, activation);
@@ -434,6 +453,8 @@ enum smelt_status sm_exec_pool_create(const struct sm_exec_pool_options *options
     pool->files_max = options->copies_images ? 0 : files_max();
     ring_init(&pool->idle);
     sm_pagemap_init(&pool->pagemap, options->reset);
+    pool->counts = options->reset == SM_EXEC_RESET_AUTO &&
+                   pool->pagemap.way != SM_EXEC_RESET_DISCARD && sm_residence_is_counted();
     *out = pool;
     return SMELT_STATUS_OK;
 }
@@ -460,8 +481,10 @@ void sm_exec_pool_destroy(struct sm_exec_pool *pool)
 struct sm_exec_pool_figures sm_exec_pool_figures(struct sm_exec_pool *pool)
 {
     (void)pthread_mutex_lock(&pool->mutex);
-    const struct sm_exec_pool_figures figures = {
-        .in_use = pool->in_use, .idle_bytes = pool->idle_bytes, .made = pool->made};
+    const struct sm_exec_pool_figures figures = {.in_use = pool->in_use,
+                                                 .idle_bytes = pool->idle_bytes,
+                                                 .made = pool->made,
+                                                 .asked = pool->asked};
     (void)pthread_mutex_unlock(&pool->mutex);
     return figures;
 }
