@@ -188,6 +188,7 @@ static void measure(const struct bench *bench, const char *name, const struct ca
     pthread_t handles[THREADS_MAX];
     pthread_barrier_t start;
     size_t count = 0;
+    uint64_t asked = sm_exec_pool_figures(bench->pool).asked;
     (void)pthread_barrier_init(&start, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
         workers[i] = (struct worker){.bench = bench,
@@ -206,7 +207,10 @@ static void measure(const struct bench *bench, const char *name, const struct ca
     }
     (void)pthread_barrier_destroy(&start);
     qsort(all, count, sizeof(all[0]), by_value);
-    printf("%-14s %8.0f ns   (%.0f to %.0f)\n", name, all[count / 2], all[0], all[count - 1]);
+    asked = sm_exec_pool_figures(bench->pool).asked - asked;
+    printf("%-14s %8.0f ns   (%.0f to %.0f; %.1f %% of resets asked the kernel for pages)\n", name,
+           all[count / 2], all[0], all[count - 1],
+           100.0 * (double)asked / ((RUNS + 1.0) * CALLS * threads));
 }
 
 /* ---- set-up -------------------------------------------------------------------------------- */
