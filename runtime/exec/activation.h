@@ -32,7 +32,7 @@ struct sm_ring {
 };
 
 struct sm_activation {
-    struct sm_exec_module *module; /* one reference; idle: none */
+    struct sm_exec_module *module; /* in use: stays loaded; idle: of no meaning */
     struct sm_instance *instance;
     struct sm_exec_host host;
     struct sm_memory memory;

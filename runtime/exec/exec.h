@@ -155,9 +155,9 @@ struct sm_exec_result {
 };
 
 /* Instance, table and memory are as the module defines them, active segments applied: nothing of
- * another activation is visible. `host` is copied. `fuel` above INT64_MAX counts as that.
- * INSTANCE_LIMIT when the pool has as many in use as it may; NO_MEMORY when the machine cannot give
- * address space. */
+ * another activation is visible. `host` is copied. The module stays loaded until it is destroyed.
+ * `fuel` above INT64_MAX counts as that. INSTANCE_LIMIT when the pool has as many in use as it may;
+ * NO_MEMORY when the machine cannot give address space. */
 enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_exec_host *host,
                                  uint64_t fuel, struct sm_activation **out,
                                  struct smelt_error *err);

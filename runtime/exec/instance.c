@@ -12,7 +12,6 @@ enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_
     struct sm_activation *activation = *out;
     struct sm_instance *instance = activation->instance;
     const struct sm_image *image = sm_home_image(activation->home);
-    sm_exec_acquire(module);
     activation->module = module;
     activation->host = *host;
     sm_residence_begin(&activation->residence);
@@ -32,8 +31,9 @@ void sm_exec_destroy(struct sm_activation *activation)
 {
     if (activation != NULL) {
         struct sm_exec_module *module = activation->module;
-        sm_pool_give(activation);
-        sm_exec_release(module);
+        if (sm_pool_give(activation)) {
+            sm_exec_unload(module);
+        }
     }
 }
 

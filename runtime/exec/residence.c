@@ -63,12 +63,17 @@ bool sm_residence_is_counted(void)
     return is_done;
 }
 
-void sm_residence_begin(struct sm_residence *residence)
+uint64_t sm_residence_thread(void)
 {
     if (sm_exec_thread.number == 0) {
         sm_exec_thread.number = atomic_fetch_add(&threads, 1) + 1;
     }
-    *residence = (struct sm_residence){.thread = sm_exec_thread.number,
+    return sm_exec_thread.number;
+}
+
+void sm_residence_begin(struct sm_residence *residence)
+{
+    *residence = (struct sm_residence){.thread = sm_residence_thread(),
                                        .faults = sm_exec_thread.page_faults};
 }
 

@@ -29,6 +29,9 @@ struct sm_residence {
 /* Whether this machine counts as it should: asked once, by making page faults. */
 bool sm_residence_is_counted(void);
 
+/* Of the calling thread: never 0, and given to no other, later one. */
+uint64_t sm_residence_thread(void);
+
 void sm_residence_begin(struct sm_residence *residence);
 void sm_residence_enter(struct sm_residence *residence);
 bool sm_residence_holds(const struct sm_residence *residence);
