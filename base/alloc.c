@@ -2,8 +2,9 @@
  * embedder may replace.
  *
  * The counter is the sum of several, each on a cache line of its own: a line that all threads write
- * to would cost them more than the allocation. A block may be freed by another thread than the one
- * that allocated it, so only the sum, modulo 2^64, means anything. */
+ * to would cost them more than the allocation. The first threads have one each, and need no atomic
+ * addition; later ones share. A block may be freed by another thread than the one that allocated
+ * it, so only the sum, modulo 2^64, means anything. */
 #include "base/alloc.h"
 
 #include "base/checked.h"
@@ -20,23 +21,36 @@
 static struct smelt_allocator own; /* no functions: the C library's */
 
 #define CACHE_LINE_BYTES 64
-#define COUNTERS         64u
+#define COUNTERS_OWN     64u
+#define COUNTERS         128u /* those behind the first are shared */
 
 static struct counter {
     _Alignas(CACHE_LINE_BYTES) atomic_size_t blocks;
 } counters[COUNTERS];
 static atomic_size_t fail_countdown;
 
-static atomic_uint threads;
+static atomic_uint_least64_t threads;
 static _Thread_local struct counter *own_counter __attribute__((tls_model("initial-exec")));
+
+static struct counter *pick_counter(void)
+{
+    uint64_t number = atomic_fetch_add(&threads, 1);
+    return &counters[number < COUNTERS_OWN ? number
+                                           : COUNTERS_OWN + number % (COUNTERS - COUNTERS_OWN)];
+}
 
 /* `change` is added modulo 2^64. */
 static void count_blocks(size_t change)
 {
     if (own_counter == NULL) {
-        own_counter = &counters[atomic_fetch_add(&threads, 1) % COUNTERS];
+        own_counter = pick_counter();
     }
-    atomic_fetch_add_explicit(&own_counter->blocks, change, memory_order_relaxed);
+    if (own_counter >= &counters[COUNTERS_OWN]) {
+        atomic_fetch_add_explicit(&own_counter->blocks, change, memory_order_relaxed);
+    } else {
+        size_t count = atomic_load_explicit(&own_counter->blocks, memory_order_relaxed);
+        atomic_store_explicit(&own_counter->blocks, count + change, memory_order_relaxed);
+    }
 }
 
 static bool should_fail(void)

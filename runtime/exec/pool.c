@@ -473,7 +473,11 @@ bool sm_pool_give(struct sm_activation *activation)
     set_idle_bytes(pool, activation,
                    header_size() + home->image.block_size +
                        (activation->slot != NULL ? PAGE_TABLE_BYTES : 0) + resident);
-    sm_stack_trim(&activation->stack);
+    /* pages of the stack come by page faults too: without any, it is no deeper than before */
+    bool is_quiet = is_kept && activation->slot != NULL && !has_asked;
+    if (!is_quiet) {
+        sm_stack_trim(&activation->stack);
+    }
     (void)pthread_mutex_lock(&shard->mutex);
     shard->asked += has_asked;
     struct sm_stack surplus = push_stack(shard, activation);
