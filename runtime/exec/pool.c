@@ -92,6 +92,7 @@ struct sm_exec_pool {
     /* What activations kept of the machine's memory when they were last idle: changes with the
      * first call of an activation, and when it keeps more or less than the last time. */
     atomic_uint_least64_t kept_bytes;
+    uint8_t apart[APART_BYTES];
     struct shard shards[SHARDS];
 };
 
@@ -106,6 +107,7 @@ struct sm_home {
     uint32_t stack_class;
     bool is_closing; /* changes with all locks held */
     struct sm_image image;
+    uint8_t apart[APART_BYTES];
     struct home_shard shards[SHARDS];
 };
 
