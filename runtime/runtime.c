@@ -544,6 +544,7 @@ static enum smelt_status create_contract(struct run *run, const struct smelt_add
     }
     account.is_contract = true; /* a balance that was sent ahead stays */
     account.code_hash = run->contract->module_hash;
+    account.owner = run->transaction->from;
     status = sm_state_account_write(run->shared.overlay, address, &account, err);
 cleanup:
     return status;

@@ -193,6 +193,7 @@ struct smelt_account {
     uint64_t nonce; /* successful transactions sent */
     bool is_contract;
     struct smelt_hash code_hash; /* zeroes unless is_contract */
+    struct smelt_address owner;  /* who deployed it; zeroes unless is_contract */
 };
 
 /* A missing account reads as all zeroes. */

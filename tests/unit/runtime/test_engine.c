@@ -203,6 +203,7 @@ static void a_deploy_creates_account_and_code_in_one_batch(void **state)
     assert_int_equal(smelt_account_get(&fixture->store, &address, &account, NULL), SMELT_STATUS_OK);
     assert_true(account.is_contract);
     assert_memory_equal(&account.code_hash, &hash, sizeof(hash));
+    assert_memory_equal(&account.owner, &alice, sizeof(alice));
     assert_int_equal(account.balance.low, 9);
     assert_int_equal(balance_of(fixture, &alice), FUNDS - 9);
     assert_int_equal(nonce_of(fixture, &alice), 1);

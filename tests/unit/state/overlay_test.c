@@ -483,7 +483,7 @@ static void test_growing_the_key_map_may_fail(void **state)
             failures++;
         }
     }
-    assert_true(failures > 300); /* one per value at least, and those of the map */
+    assert_true(failures >= 7); /* the map grows four times, and takes three chunks of memory */
     assert_int_equal(collect(overlay).write_count, 300);
     sm_overlay_destroy(overlay);
     smelt_store_close(store);
