@@ -1,18 +1,18 @@
 /* What one call of a contract costs inside a block: ERC-20 transfers between random accounts, each
- * a frame in a layer of its own that is merged when it has returned. Balances have been
- * read from the store before; nonces, receipts and the commit of the block are left out.
+ * a frame in a layer of its own that is merged when it has returned. Balances have been read from
+ * the store before; nonces, receipts and the commit of the block are left out.
  *
  * usage: bench_token <erc20.wasm> <empty directory> [threads]
  *
- * Prints the median of the runs and their spread, in nanoseconds. Each thread executes blocks of
- * its own, over an overlay of its own; a line counts the time that one thread takes for one call.
+ * Prints the median of the runs and their spread, in nanoseconds that a thread was running, which
+ * is what a machine with nothing else to do needs. Each thread executes blocks of its own, over an
+ * overlay of its own; a line counts the time that one thread takes for one call.
  *
  *   layer         a layer that is pushed and merged, with nothing in it
  *   activation    the same, and an activation that runs nothing: made, started, reset
  *   total_supply  the same, and a call: an input that is empty, a value that is read, returned
  *   transfer      two balances read and written, an event */
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "base/digest.h"
 #include "hostabi/profile.h"
 #include "runtime/host/engine.h"
@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RUNS         9
@@ -73,6 +74,13 @@ static int by_value(const void *a, const void *b)
     const double *left = (const double *)a;
     const double *right = (const double *)b;
     return (*left > *right) - (*left < *right);
+}
+
+static double thread_ns(void)
+{
+    struct timespec time;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
 /* xorshift64; the state is never zero. */
@@ -154,7 +162,7 @@ static double run_block(struct worker *worker)
         die("overlay", &err);
     }
     read_balances(bench, overlay);
-    uint64_t start = sm_clock_ns();
+    double start = thread_ns();
     for (uint32_t i = 0; i < CALLS; i++) {
         if (sm_overlay_push(overlay, &err) != SMELT_STATUS_OK) {
             die("layer", &err);
@@ -164,7 +172,7 @@ static double run_block(struct worker *worker)
         }
         sm_overlay_merge(overlay);
     }
-    double ns = (double)(sm_clock_ns() - start) / CALLS;
+    double ns = (thread_ns() - start) / CALLS;
     sm_overlay_destroy(overlay);
     return ns;
 }
