@@ -39,7 +39,8 @@ struct sm_exec_pool;
  * a handful of mappings, of which Linux gives a process 65530. The thread sanitizer leaves much
  * less address space. */
 #define SM_EXEC_INSTANCES_MAX (SM_HAS_TSAN ? 64u : 12288u)
-/* What activations that nobody uses keep of the machine's memory. */
+/* What activations that nobody uses keep of the machine's memory. Those that are used again count
+ * with what they kept before. */
 #define SM_EXEC_IDLE_BYTES (UINT64_C(256) << 20)
 
 /* How destroyed activations find the pages they wrote. The result is the same. */
