@@ -269,6 +269,15 @@ bool sm_u128_sub(struct smelt_u128 a, struct smelt_u128 b, struct smelt_u128 *ou
     return !underflow;
 }
 
+struct smelt_u128 sm_u128_product(uint64_t a, uint64_t b)
+{
+    uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+    uint64_t left = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+    uint64_t right = (a & UINT32_MAX) * (b >> 32) + (left & UINT32_MAX);
+    return (struct smelt_u128){.low = right << 32 | (low & UINT32_MAX),
+                               .high = (a >> 32) * (b >> 32) + (left >> 32) + (right >> 32)};
+}
+
 bool sm_u128_is_zero(struct smelt_u128 a)
 {
     return a.low == 0 && a.high == 0;

@@ -42,6 +42,7 @@ struct smelt_u128 sm_load_u128(const uint8_t *data);
 /* False, with `*out` unchanged, on overflow or underflow. */
 bool sm_u128_add(struct smelt_u128 a, struct smelt_u128 b, struct smelt_u128 *out);
 bool sm_u128_sub(struct smelt_u128 a, struct smelt_u128 b, struct smelt_u128 *out);
+struct smelt_u128 sm_u128_product(uint64_t a, uint64_t b);
 bool sm_u128_is_zero(struct smelt_u128 a);
 
 #endif

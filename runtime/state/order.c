@@ -15,8 +15,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define CHUNK_BYTES 8
-#define DIGITS      256
+#define CHUNK_BYTES  8
+#define DIGITS       256
+#define DIGITS_FIRST 3
 /* Up to here insertion beats counting. */
 #define INSERTION_MAX 48
 
@@ -37,59 +38,89 @@ static uint64_t load_chunk(const struct sm_order_item *item, uint32_t depth)
         }
         data = tail;
     }
-    uint64_t chunk = 0;
-    for (int i = 0; i < CHUNK_BYTES; i++) {
-        chunk = chunk << 8 | data[i];
-    }
-    return chunk;
+    return (uint64_t)data[0] << 56 | (uint64_t)data[1] << 48 | (uint64_t)data[2] << 40 |
+           (uint64_t)data[3] << 32 | (uint64_t)data[4] << 24 | (uint64_t)data[5] << 16 |
+           (uint64_t)data[6] << 8 | (uint64_t)data[7];
 }
 
-static void sort_by_insertion(struct sm_order_item *items, size_t count)
+/* False when it takes more than `moves_max` moves; the items are partly sorted then. */
+static bool sort_by_insertion(struct sm_order_item *items, size_t count, size_t moves_max)
 {
+    size_t moves = 0;
     for (size_t i = 1; i < count; i++) {
-        struct sm_order_item item = items[i];
-        size_t at = i;
-        while (at != 0 && items[at - 1].chunk > item.chunk) {
-            items[at] = items[at - 1];
-            at--;
-        }
-        items[at] = item;
-    }
-}
-
-/* One stable pass per byte of the chunk, the last byte first; a byte that all have in common needs
- * none. */
-static void sort_by_counting(struct sm_order_item *items, struct sm_order_item *spare, size_t count)
-{
-    uint32_t counts[CHUNK_BYTES][DIGITS];
-    struct sm_order_item *from = items;
-    struct sm_order_item *to = spare;
-    memset(counts, 0, sizeof(counts));
-    for (size_t i = 0; i < count; i++) {
-        for (int digit = 0; digit < CHUNK_BYTES; digit++) {
-            counts[digit][items[i].chunk >> (8 * digit) & (DIGITS - 1)]++;
-        }
-    }
-    for (int digit = 0; digit < CHUNK_BYTES; digit++) {
-        int shift = 8 * digit;
-        if (counts[digit][from[0].chunk >> shift & (DIGITS - 1)] == count) {
+        if (items[i - 1].chunk <= items[i].chunk) {
             continue;
         }
-        uint32_t at = 0;
-        for (size_t value = 0; value < DIGITS; value++) {
-            uint32_t here = counts[digit][value];
-            counts[digit][value] = at;
-            at += here;
+        struct sm_order_item item = items[i];
+        size_t at = i;
+        while (at != 0 && items[at - 1].chunk > item.chunk && moves <= moves_max) {
+            items[at] = items[at - 1];
+            at--;
+            moves++;
         }
-        for (size_t i = 0; i < count; i++) {
-            to[counts[digit][from[i].chunk >> shift & (DIGITS - 1)]++] = from[i];
+        items[at] = item;
+        if (moves > moves_max) {
+            return false;
         }
+    }
+    return true;
+}
+
+/* A stable pass over one byte of the chunks. */
+static void sort_by_digit(const struct sm_order_item *from, struct sm_order_item *to, size_t count,
+                          int shift)
+{
+    uint32_t counts[DIGITS] = {0};
+    uint32_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        counts[from[i].chunk >> shift & (DIGITS - 1)]++;
+    }
+    for (size_t digit = 0; digit < DIGITS; digit++) {
+        uint32_t here = counts[digit];
+        counts[digit] = at;
+        at += here;
+    }
+    for (size_t i = 0; i < count; i++) {
+        to[counts[from[i].chunk >> shift & (DIGITS - 1)]++] = from[i];
+    }
+}
+
+/* By the first `digits_max` bytes in which the chunks differ, the last of these first. */
+static void sort_by_counting(struct sm_order_item *items, struct sm_order_item *spare, size_t count,
+                             uint64_t differing, int digits_max)
+{
+    int shifts[CHUNK_BYTES];
+    int digits = 0;
+    for (int shift = 8 * (CHUNK_BYTES - 1); shift >= 0 && digits < digits_max; shift -= 8) {
+        if ((differing >> shift & (DIGITS - 1)) != 0) {
+            shifts[digits++] = shift;
+        }
+    }
+    struct sm_order_item *from = items;
+    struct sm_order_item *to = spare;
+    while (digits != 0) {
+        sort_by_digit(from, to, count, shifts[--digits]);
         struct sm_order_item *swapped = from;
         from = to;
         to = swapped;
     }
     if (from != items) {
         memcpy(items, from, count * sizeof(*items));
+    }
+}
+
+/* Three bytes tell most of a wave's keys apart, so little is left for the insertion; where somebody
+ * has chosen keys that they do not, all eight. */
+static void sort_chunks(struct sm_order_item *items, struct sm_order_item *spare, size_t count,
+                        uint64_t differing)
+{
+    if (count <= INSERTION_MAX) {
+        (void)sort_by_insertion(items, count, SIZE_MAX);
+        return;
+    }
+    sort_by_counting(items, spare, count, differing, DIGITS_FIRST);
+    if (!sort_by_insertion(items, count, count)) {
+        sort_by_counting(items, spare, count, differing, CHUNK_BYTES);
     }
 }
 
@@ -139,10 +170,8 @@ bool sm_order_keys(struct sm_order_item *items, size_t count)
             first[i].chunk = load_chunk(&first[i], range.depth);
             differing |= first[i].chunk ^ first[0].chunk;
         }
-        if (differing != 0 && range.count <= INSERTION_MAX) {
-            sort_by_insertion(first, range.count);
-        } else if (differing != 0) {
-            sort_by_counting(first, spare, range.count);
+        if (differing != 0) {
+            sort_chunks(first, spare, range.count, differing);
         }
         for (uint32_t start = 0, end; start < range.count; start = end) {
             end = start + 1;

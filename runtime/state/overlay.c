@@ -228,16 +228,19 @@ static struct smelt_slice key_of(const struct entry *entry)
     return sm_slice(entry->key, entry->key_size);
 }
 
-/* Ends of a key, where accounts and the storage of one contract differ. */
+/* By the ends of a key, where accounts and the storage of one contract differ. Keys are put
+ * together right before: the last byte may come from another store than those before it, and
+ * loading both at once would wait for that store. */
 static struct entry **recent_place(struct sm_overlay *overlay, struct smelt_slice key)
 {
     uint64_t first = key.size;
     uint64_t last = 0;
-    if (key.size >= sizeof(first)) {
+    if (key.size > sizeof(first)) {
         memcpy(&first, key.data, sizeof(first));
-        memcpy(&last, key.data + key.size - sizeof(last), sizeof(last));
+        memcpy(&last, key.data + key.size - sizeof(last) - 1, sizeof(last));
+        last = last << 1 ^ (uint64_t)key.data[key.size - 1] << 32;
     }
-    uint64_t mixed = (first ^ last << 1) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t mixed = (first ^ last) * UINT64_C(0x9e3779b97f4a7c15);
     return &overlay->recent[mixed >> (64 - RECENT_BITS)];
 }
 

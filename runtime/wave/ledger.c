@@ -23,6 +23,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define WHERE "wave"
@@ -44,6 +45,7 @@ struct event_page {
 enum { ID_BYTES = 4 + SMELT_HASH_BYTES }; /* of an entry of sm_journal.ids */
 
 struct sm_ledger {
+    atomic_size_t references;
     uint64_t wave;
     struct smelt_buf receipts;
     struct smelt_buf events;
@@ -76,13 +78,22 @@ enum smelt_status sm_ledger_create(uint64_t wave, struct sm_ledger **out, struct
     if (*out == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
+    atomic_init(&(*out)->references, 1);
     (*out)->wave = wave;
     return SMELT_STATUS_OK;
 }
 
-void sm_ledger_destroy(struct sm_ledger *ledger)
+struct sm_ledger *sm_ledger_acquire(struct sm_ledger *ledger)
 {
-    if (ledger == NULL) {
+    atomic_fetch_add_explicit(&ledger->references, 1, memory_order_relaxed);
+    return ledger;
+}
+
+void sm_ledger_release(struct sm_ledger *ledger)
+{
+    /* the last one sees every use by other threads as over */
+    if (ledger == NULL ||
+        atomic_fetch_sub_explicit(&ledger->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
     smelt_buf_deinit(&ledger->receipts);

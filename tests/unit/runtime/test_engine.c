@@ -794,8 +794,8 @@ static void memory_may_run_out_at_any_allocation(void **state)
             assert_int_equal(fixture->err.status, SMELT_STATUS_NO_MEMORY);
             assert_int_equal(fixture->writes, writes);
             assert_null(fixture->receipt);
-            /* a contract that was loaded before memory ran out stays */
-            assert_true(sm_alloc_blocks() >= blocks && sm_alloc_blocks() <= blocks + 8);
+            /* a contract that was loaded before memory ran out stays, and what was read */
+            assert_true(sm_alloc_blocks() <= blocks + 40);
         }
         assert_true(nth > 1);
     }
