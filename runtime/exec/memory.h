@@ -15,7 +15,7 @@
 
 /* Private pages that are remembered from one reset to the next: few enough that restoring all of
  * them, written or not, costs less than asking. */
-#define SM_KNOWN_RUNS_MAX  8u
+#define SM_KNOWN_RUNS_MAX  16u
 #define SM_KNOWN_BYTES_MAX UINT64_C(65536)
 
 struct sm_memory {

@@ -325,8 +325,9 @@ static void equal_calls_do_not_ask(void **state)
     for (int i = 0; i < CALLS; i++) {
         struct sm_activation *activation = create(module, &meddler);
         assert_non_null(activation);
-        (void)store(activation, 4096);
-        (void)store(activation, 200000);
+        for (uint32_t page = 0; page < 14; page++) {
+            (void)store(activation, page * 3 * 4096);
+        }
         (void)run(activation, "host", 0);
         sm_exec_destroy(activation);
     }
