@@ -74,23 +74,15 @@ static inline void sip_absorb(struct sip *sip, uint64_t word)
     sip->v0 ^= word;
 }
 
-/* The compiler makes one instruction of it. */
-static inline uint64_t load_word(const uint8_t *data)
-{
-    return (uint64_t)data[0] | (uint64_t)data[1] << 8 | (uint64_t)data[2] << 16 |
-           (uint64_t)data[3] << 24 | (uint64_t)data[4] << 32 | (uint64_t)data[5] << 40 |
-           (uint64_t)data[6] << 48 | (uint64_t)data[7] << 56;
-}
-
 uint64_t sm_hash_keyed(const struct sm_hash_key *key, struct smelt_slice data)
 {
-    uint64_t k0 = load_word(key->bytes);
-    uint64_t k1 = load_word(key->bytes + 8);
+    uint64_t k0 = sm_load_le64(key->bytes);
+    uint64_t k1 = sm_load_le64(key->bytes + 8);
     struct sip sip = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
                       k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
     size_t words = data.size / 8;
     for (size_t i = 0; i < words; i++) {
-        sip_absorb(&sip, load_word(data.data + 8 * i));
+        sip_absorb(&sip, sm_load_le64(data.data + 8 * i));
     }
     uint64_t last = (uint64_t)data.size << 56;
     for (size_t i = 8 * words; i < data.size; i++) {

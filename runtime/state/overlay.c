@@ -228,6 +228,12 @@ static struct smelt_slice key_of(const struct entry *entry)
     return sm_slice(entry->key, entry->key_size);
 }
 
+static inline bool has_key(const struct entry *entry, struct smelt_slice key)
+{
+    return entry->key_size == key.size &&
+           (key.size == 0 || memcmp(entry->key, key.data, key.size) == 0);
+}
+
 /* By the ends of a key, where accounts and the storage of one contract differ. Keys are put
  * together right before: the last byte may come from another store than those before it, and
  * loading both at once would wait for that store. */
@@ -250,8 +256,7 @@ static struct slot *find_slot(const struct sm_overlay *overlay, uint64_t hash,
     size_t mask = overlay->slot_count - 1;
     size_t at = (size_t)hash & mask;
     while (overlay->slots[at].entry != NULL &&
-           (overlay->slots[at].hash != hash ||
-            !sm_slice_equal(key_of(overlay->slots[at].entry), key))) {
+           (overlay->slots[at].hash != hash || !has_key(overlay->slots[at].entry, key))) {
         at = (at + 1) & mask;
     }
     return &overlay->slots[at];
@@ -312,7 +317,7 @@ static struct entry *add_entry(struct sm_overlay *overlay, uint64_t hash, struct
 static struct entry *find_or_add_entry(struct sm_overlay *overlay, struct smelt_slice key)
 {
     struct entry **recent = recent_place(overlay, key);
-    if (*recent != NULL && sm_slice_equal(key_of(*recent), key)) {
+    if (*recent != NULL && has_key(*recent, key)) {
         return *recent;
     }
     uint64_t hash = hash_of(overlay, key);

@@ -20,6 +20,7 @@
 #include "base/status.h"
 #include "runtime/state/keys.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define WHERE "proof"
@@ -32,6 +33,10 @@ enum {
     HEADER_BYTES = 4,
     BITMAP_BYTES_MAX = SM_TREE_DEPTH_MAX / 8,
 };
+
+static_assert(HEADER_BYTES + BITMAP_BYTES_MAX + (SM_TREE_DEPTH_MAX + 2) * SMELT_HASH_BYTES ==
+                  SMELT_PROOF_PATH_MAX,
+              "the longest proof: all siblings, and another leaf");
 
 static const struct smelt_hash empty_hash;
 

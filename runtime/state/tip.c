@@ -131,6 +131,12 @@ static struct smelt_slice key_of(const struct sm_tip_entry *entry)
     return sm_slice(entry->bytes, entry->key_size);
 }
 
+static inline bool has_key(const struct sm_tip_entry *entry, struct smelt_slice key)
+{
+    return entry->key_size == key.size &&
+           (key.size == 0 || memcmp(entry->bytes, key.data, key.size) == 0);
+}
+
 static bool has_own_block(const struct sm_tip_entry *entry)
 {
     return entry->value != entry->bytes + entry->key_size;
@@ -202,9 +208,8 @@ static struct shard *shard_of(struct sm_tip *tip, uint64_t hash)
 static struct slot *find_slot(const struct shard *shard, uint64_t hash, struct smelt_slice key)
 {
     size_t at = (size_t)hash & (shard->slot_count - 1);
-    while (
-        shard->slots[at].entry != NULL &&
-        (shard->slots[at].hash != hash || !sm_slice_equal(key_of(shard->slots[at].entry), key))) {
+    while (shard->slots[at].entry != NULL &&
+           (shard->slots[at].hash != hash || !has_key(shard->slots[at].entry, key))) {
         at = (at + 1) & (shard->slot_count - 1);
     }
     return &shard->slots[at];
@@ -611,13 +616,13 @@ void sm_tip_revert(struct sm_tip *tip)
     tip->dirty.count = 0;
 }
 
-/* Until the shard has been gone round, or the tip is small enough. */
+/* Until the shard has been gone round, or the tip is small enough. Nothing is in flight. */
 static void evict_some(struct sm_tip *tip, struct shard *shard, uint64_t bytes_wanted)
 {
-    for (size_t steps = shard->slot_count; steps != 0; steps--) {
+    for (size_t passed = 0; passed < shard->slot_count;) {
         size_t at = shard->hand;
         struct sm_tip_entry *entry = shard->slots[at].entry;
-        if (entry != NULL && !entry->is_dirty && !entry->is_in_flight && !entry->is_recent) {
+        if (entry != NULL && !entry->is_dirty && !entry->is_recent) {
             evict(tip, shard, at); /* what moves up is looked at next */
             if (atomic_load_explicit(&tip->bytes, memory_order_relaxed) <= bytes_wanted) {
                 return;
@@ -628,6 +633,7 @@ static void evict_some(struct sm_tip *tip, struct shard *shard, uint64_t bytes_w
             entry->is_recent = false;
         }
         shard->hand = (at + 1) & (shard->slot_count - 1);
+        passed++;
     }
 }
 

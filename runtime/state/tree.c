@@ -213,7 +213,7 @@ static enum smelt_status corrupt(struct place place, const char *what, struct sm
 
 static void rehash(struct node *node)
 {
-    for (unsigned i = CHILDREN - 1; i > 0; i--) {
+    for (size_t i = CHILDREN - 1; i > 0; i--) {
         if ((node->dirty >> (2 * i) & 3) != 0) {
             sm_tree_join(&node->at[2 * i], &node->at[2 * i + 1], &node->at[i]);
             node->dirty |= UINT32_C(1) << i;
@@ -233,7 +233,7 @@ static void set_child(struct node *node, unsigned child, const struct sm_subtree
 }
 
 /* The leaf that [i] is. */
-static const struct sm_tree_leaf *leaf_at(const struct node *node, unsigned i)
+static const struct sm_tree_leaf *leaf_at(const struct node *node, size_t i)
 {
     assert(node->at[i].kind == SM_TREE_LEAF);
     while (i < CHILDREN) {
@@ -450,12 +450,26 @@ static enum smelt_status change_node(struct update *update, size_t depth,
     return is_added ? SMELT_STATUS_OK : sm_error_no_memory(update->err, WHERE);
 }
 
-/* Zeroes are the root of nothing; any other root is that of the node of depth 0. */
-static struct sm_subtree root_subtree(const struct smelt_hash *root)
+/* Zeroes are the root of nothing, and then there is no node; any other root is that of the node of
+ * depth 0. */
+static enum smelt_status open_root(struct smelt_store *store, void *snapshot,
+                                   const struct smelt_hash *root, struct smelt_buf *bytes,
+                                   struct sm_subtree *out, struct smelt_error *err)
 {
     static const struct smelt_hash empty;
-    return (struct sm_subtree){.kind = sm_hash_equal(root, &empty) ? SM_TREE_EMPTY : SM_TREE_NODE,
-                               .hash = *root};
+    const struct place place = {.key = &empty, .depth = 0};
+    uint8_t key[NODE_KEY_BYTES_MAX];
+    bool is_found = false;
+    *out = (struct sm_subtree){.kind = SM_TREE_NODE, .hash = *root};
+    if (!sm_hash_equal(root, &empty)) {
+        return SMELT_STATUS_OK;
+    }
+    out->kind = SM_TREE_EMPTY;
+    enum smelt_status status = store->ops->get(store->impl, snapshot, SMELT_STORE_TREE,
+                                               node_key(place, key), bytes, &is_found, err);
+    return status == SMELT_STATUS_OK && is_found
+               ? corrupt(place, "is there, and the root is that of an empty tree", err)
+               : status;
 }
 
 enum smelt_status sm_tree_update(struct smelt_store *store, struct smelt_hash *root,
@@ -463,21 +477,24 @@ enum smelt_status sm_tree_update(struct smelt_store *store, struct smelt_hash *r
                                  struct sm_tree_writes *out, struct smelt_error *err)
 {
     struct update update = {.store = store, .out = out, .err = err};
-    struct sm_subtree at = root_subtree(root);
+    struct sm_subtree at;
     struct sm_tree_leaf unused;
+    enum smelt_status status = SMELT_STATUS_OK;
     if (count == 0) {
         return SMELT_STATUS_OK;
     }
     for (size_t i = 1; i < count; i++) {
         assert(sm_tree_compare_keys(&changes[i - 1].leaf.key, &changes[i].leaf.key) < 0);
     }
+    SMELT_TRY(open_root(store, NULL, root, &update.bytes, &at, err));
     update.nodes = (struct node *)sm_alloc(NIBBLES * sizeof(*update.nodes));
-    enum smelt_status status = update.nodes == NULL
-                                   ? sm_error_no_memory(err, WHERE)
-                                   : change_node(&update, 0, changes, count, &at, &unused);
-    if (status == SMELT_STATUS_OK) {
-        *root = at.hash;
+    if (update.nodes == NULL) {
+        status = sm_error_no_memory(err, WHERE);
+        goto cleanup;
     }
+    SMELT_TRY(change_node(&update, 0, changes, count, &at, &unused));
+    *root = at.hash;
+cleanup:
     sm_free(update.nodes);
     smelt_buf_deinit(&update.bytes);
     return status;
@@ -491,11 +508,12 @@ enum smelt_status sm_tree_find(struct smelt_store *store, void *snapshot,
 {
     struct node node;
     struct smelt_buf bytes = {0};
-    struct sm_subtree at = root_subtree(root);
+    struct sm_subtree at;
     enum smelt_status status = SMELT_STATUS_OK;
     memset(out, 0, sizeof(*out));
+    SMELT_TRY(open_root(store, snapshot, root, &bytes, &at, err));
     for (size_t depth = 0; at.kind == SM_TREE_NODE; depth++) {
-        unsigned i = 1;
+        size_t i = 1;
         SMELT_TRY(read_node(store, snapshot, (struct place){.key = key, .depth = depth}, &at.hash,
                             &bytes, &node, err));
         while (i < CHILDREN && node.at[i].kind == SM_TREE_NODE) {

@@ -11,7 +11,8 @@
 
 #include <smelt/wave.h>
 
-#define SM_EVENT_HEADER_BYTES 45u
+#define SM_EVENT_ADDRESS_AT   5u
+#define SM_EVENT_HEADER_BYTES 45u /* then the topic */
 
 /* Appends. False when memory is short, or a size passes 32 bits. */
 bool sm_event_encode(uint32_t transaction, const struct smelt_event *event, struct smelt_buf *out);

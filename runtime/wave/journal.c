@@ -1,7 +1,5 @@
 /* Journals: encoding what happened as it happens, on the thread where it does. */
-#include "base/alloc.h"
 #include "base/bytes.h"
-#include "base/checked.h"
 #include "runtime/wave/bloom.h"
 #include "runtime/wave/event_code.h"
 #include "runtime/wave/ledger.h"
@@ -10,21 +8,26 @@
 #include <assert.h>
 #include <string.h>
 
-/* A contract tends to emit event after event, and often with one topic: what the event before had
- * is in the filter. */
-static void note_items(struct sm_journal *journal, const struct smelt_event *event)
+/* Which of the remembered items this one would replace. */
+static size_t slot_of(struct smelt_slice item)
 {
-    struct smelt_event last = {0};
-    uint32_t transaction;
-    size_t size;
-    struct smelt_slice rest = sm_slice(journal->events.data + journal->last_event,
-                                       journal->events.size - journal->last_event);
-    bool has_last = journal->event_count != 0 && sm_event_decode(rest, &transaction, &last, &size);
-    if (!has_last || memcmp(last.address.bytes, event->address.bytes, SMELT_ADDRESS_BYTES) != 0) {
-        sm_bloom_add(journal->bloom, sm_slice(event->address.bytes, SMELT_ADDRESS_BYTES));
+    size_t mix = item.size;
+    if (item.size != 0) {
+        mix += 31u * item.data[0] + 7u * item.data[item.size / 2] + item.data[item.size - 1];
     }
-    if (!has_last || !sm_slice_equal(last.topic, event->topic)) {
-        sm_bloom_add(journal->bloom, event->topic);
+    return mix % SM_JOURNAL_ITEMS;
+}
+
+/* Contracts emit event after event with few addresses and topics. Setting bits costs a digest, so
+ * what was seen lately is looked up by its bytes. */
+static void note_item(struct sm_journal *journal, size_t offset, size_t size)
+{
+    struct smelt_slice item = sm_slice(journal->events.data + offset, size);
+    struct sm_journal_item *last = &journal->items[slot_of(item)];
+    if (!last->is_set ||
+        !sm_slice_equal(item, sm_slice(journal->events.data + last->offset, last->size))) {
+        sm_bloom_add(journal->bloom, item);
+        *last = (struct sm_journal_item){.offset = offset, .size = size, .is_set = true};
     }
 }
 
@@ -41,8 +44,8 @@ bool sm_journal_event(struct sm_journal *journal, uint64_t wave, uint32_t transa
     if (!sm_buf_append(&journal->leaves, leaf.bytes, sizeof(leaf.bytes))) {
         return false;
     }
-    note_items(journal, event);
-    journal->last_event = start;
+    note_item(journal, start + SM_EVENT_ADDRESS_AT, SMELT_ADDRESS_BYTES);
+    note_item(journal, start + SM_EVENT_HEADER_BYTES, event->topic.size);
     journal->event_count++;
     return true;
 }

@@ -33,6 +33,14 @@ struct sm_journal_mark {
     uint32_t event_count;
 };
 
+/* An item that is in a journal's bloom already, as it is in `events`. */
+struct sm_journal_item {
+    size_t offset;
+    size_t size;
+    bool is_set;
+};
+#define SM_JOURNAL_ITEMS 16u
+
 /* Receipts and events of successive transactions. Zero-initialise. */
 struct sm_journal {
     struct smelt_buf receipts; /* encoded, one after the other */
@@ -40,8 +48,8 @@ struct sm_journal {
     struct smelt_buf leaves;   /* a struct smelt_hash per event: its leaf in the Merkle tree */
     struct smelt_buf ids;      /* index u32 LE ‖ id[32], of the transactions that have one */
     struct smelt_buf marks;    /* a struct sm_journal_mark per receipt */
-    size_t last_event;         /* where in `events` the last one starts */
-    uint32_t marked_events;    /* those that a receipt has taken */
+    struct sm_journal_item items[SM_JOURNAL_ITEMS];
+    uint32_t marked_events; /* those that a receipt has taken */
     size_t marked_event_bytes;
     uint32_t receipt_count;
     uint32_t event_count;

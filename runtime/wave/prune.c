@@ -224,12 +224,18 @@ static enum smelt_status prune_before(const struct sm_ledger_view *view, uint64_
     struct sm_write_list list = {0};
     struct pruning pruning = {.view = view, .keys = &keys, .list = &list, .flush = flush};
     uint64_t number;
+    uint64_t first;
     enum smelt_status status = SMELT_STATUS_OK;
     if (!sm_buf_reserve(&keys, (size_t)BATCH_MAX * SM_ID_KEY_BYTES)) {
         status = sm_error_no_memory(err, WHERE);
         goto cleanup;
     }
     SMELT_TRY(lowest_wave(view, &number, err));
+    SMELT_TRY(sm_view_first(view, &first, err));
+    if (number < first) {
+        status = sm_view_corrupt(number, "it has receipts, but there is no such wave", err);
+        goto cleanup;
+    }
     for (; number < end; number++) {
         struct smelt_wave_record record;
         SMELT_TRY(sm_view_wave(view, number, &record, err));

@@ -280,10 +280,10 @@ bool sm_receipt_decode(struct smelt_slice bytes, struct sm_receipt_view *out)
     struct sm_receipt_view view = {0};
     struct smelt_wave_receipt *receipt = &view.receipt;
     struct smelt_location *location = &receipt->location;
-    uint8_t version;
-    uint8_t kind;
-    uint16_t status;
-    uint16_t fields;
+    uint8_t version = 0;
+    uint8_t kind = 0;
+    uint16_t status = 0;
+    uint16_t fields = 0;
     uint32_t result_count = 0;
     uint32_t return_data_size = 0;
     uint32_t name_size = 0;
@@ -322,8 +322,8 @@ bool sm_receipt_decode(struct smelt_slice bytes, struct sm_receipt_view *out)
         sm_take_slice(&cursor, name_size, &location->function);
 #undef TAKE
     receipt->result_count = result_count;
-    for (size_t i = 0; is_whole && i < result_count; i++) {
-        is_whole = is_value(load_result(view.results.data + i * RESULT_BYTES));
+    for (size_t at = 0; is_whole && at < view.results.size; at += RESULT_BYTES) {
+        is_whole = is_value(load_result(view.results.data + at));
     }
     /* a field that is there is not zero: the last comparison */
     if (!is_whole || !is_consistent(receipt) || fields_of(receipt) != fields) {

@@ -75,8 +75,8 @@ bool sm_record_decode(struct smelt_slice code, struct smelt_wave_record *out)
 {
     struct sm_cursor cursor = {.data = code.data, .left = code.size};
     struct smelt_wave_record record = {0};
-    uint8_t version;
-    uint8_t flags;
+    uint8_t version = 0;
+    uint8_t flags = 0;
     memset(out, 0, sizeof(*out));
     bool is_whole =
         code.size == SM_RECORD_BYTES && sm_take_u8(&cursor, &version) && version == VERSION &&

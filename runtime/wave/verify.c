@@ -4,13 +4,14 @@
  *                receipts are kept on, its pages against all that the record says of them
  *     keys       what is in families RECEIPTS and EVENTS is what the waves account for
  *     modules    their hash is their name
- *     state      keys and accounts are well-formed
+ *     state      keys and accounts are well-formed, and what the commitment's root says they are
  *
  * Memory is bounded by a page, whatever is stored. Visitors ask the store for nothing, which not
  * every store allows: that no key is one too many, or is about nothing, shows by counting. */
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/status.h"
+#include "runtime/state/commitment.h"
 #include "runtime/state/keys.h"
 #include "runtime/wave/bloom.h"
 #include "runtime/wave/event_code.h"
@@ -427,6 +428,28 @@ static bool check_pair(void *context, struct smelt_slice key, struct smelt_slice
     return true;
 }
 
+/* The root again, from accounts and storage instead of from the tree. */
+static enum smelt_status check_commitment(struct check *check, struct smelt_error *err)
+{
+    struct smelt_store *store = check->view.store;
+    struct smelt_state_check *found = &check->found;
+    struct smelt_hash stored;
+    enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(
+        sm_commitment_root_at(store, check->view.snapshot, &stored, &found->has_commitment, err));
+    if (!found->has_commitment) {
+        goto cleanup;
+    }
+    SMELT_TRY(sm_commitment_compute(store, check->view.snapshot, &found->state_root, err));
+    if (!sm_hash_equal(&stored, &found->state_root)) {
+        status = sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
+                              "accounts and storage do not have the root of the state commitment; "
+                              "restore the state from a copy");
+    }
+cleanup:
+    return status;
+}
+
 enum smelt_status smelt_state_verify(struct smelt_store *store, struct smelt_state_check *out,
                                      struct smelt_error *err)
 {
@@ -440,6 +463,7 @@ enum smelt_status smelt_state_verify(struct smelt_store *store, struct smelt_sta
     SMELT_TRY(check_keys(&check, err));
     SMELT_TRY(iterate(&check, SMELT_STORE_CODE, check_module, &check));
     SMELT_TRY(iterate(&check, SMELT_STORE_STATE, check_pair, &check));
+    SMELT_TRY(check_commitment(&check, err));
     *out = check.found;
 cleanup:
     smelt_buf_deinit(&check.events_value);

@@ -66,20 +66,16 @@ static struct smelt_address address_of(uint64_t number)
 static const struct smelt_address token = {{0x70}};
 
 /* The balance of a user in the token: a key of 32 bytes, as such contracts have. */
-static struct sm_state_key balance_key(uint64_t user)
+static void balance_key(const struct smelt_address *user, struct sm_state_key *out)
 {
-    struct sm_state_key key;
-    struct smelt_address own = address_of(user);
-    sm_state_storage_key(&token, sm_slice(own.bytes, sizeof(own.bytes)), &key);
-    return key;
+    sm_state_storage_key(&token, sm_slice(user->bytes, sizeof(user->bytes)), out);
 }
 
 /* Transfers. */
 
 struct transfer {
     struct smelt_address from;
-    struct sm_state_key balance_from;
-    struct sm_state_key balance_to;
+    struct smelt_address to;
 };
 
 static struct transfer transfers[TRANSFERS];
@@ -90,18 +86,19 @@ static void move_token(struct sm_overlay *overlay, const struct transfer *transf
     bool is_found;
     uint8_t from[16];
     uint8_t to[16];
-    check(sm_overlay_get(overlay, sm_state_key_slice(&transfer->balance_from), &value, &is_found,
-                         NULL));
+    struct sm_state_key from_key;
+    struct sm_state_key to_key;
+    balance_key(&transfer->from, &from_key);
+    balance_key(&transfer->to, &to_key);
+    check(sm_overlay_get(overlay, sm_state_key_slice(&from_key), &value, &is_found, NULL));
     memcpy(from, value.data, sizeof(from));
-    check(sm_overlay_get(overlay, sm_state_key_slice(&transfer->balance_to), &value, &is_found,
-                         NULL));
+    check(sm_overlay_get(overlay, sm_state_key_slice(&to_key), &value, &is_found, NULL));
     memcpy(to, value.data, sizeof(to));
     sm_store_le64(from, sm_load_le64(from) - 1);
     sm_store_le64(to, sm_load_le64(to) + 1);
-    check(sm_overlay_put(overlay, sm_state_key_slice(&transfer->balance_from),
-                         sm_slice(from, sizeof(from)), NULL));
-    check(sm_overlay_put(overlay, sm_state_key_slice(&transfer->balance_to),
-                         sm_slice(to, sizeof(to)), NULL));
+    check(
+        sm_overlay_put(overlay, sm_state_key_slice(&from_key), sm_slice(from, sizeof(from)), NULL));
+    check(sm_overlay_put(overlay, sm_state_key_slice(&to_key), sm_slice(to, sizeof(to)), NULL));
     struct smelt_event event = {.address = token,
                                 .topic = smelt_slice_from_string("Transfer"),
                                 .data = sm_slice(transfer->from.bytes, 32)};
@@ -171,10 +168,8 @@ static void bench_transfers(struct sm_tip *tip, size_t users, size_t chunk)
     check(sm_overlay_create_at(tip, &overlay, NULL));
     for (size_t run = 0; run < RUNS; run++) {
         for (size_t i = 0; i < TRANSFERS; i++) {
-            uint64_t from = next_random(&seed) % users;
-            transfers[i] = (struct transfer){.from = address_of(from),
-                                             .balance_from = balance_key(from),
-                                             .balance_to = balance_key(next_random(&seed) % users)};
+            transfers[i].from = address_of(next_random(&seed) % users);
+            transfers[i].to = address_of(next_random(&seed) % users);
         }
         run_wave(tip, overlay, chunk, &run_ns[run], &collect_ns[run]);
     }
@@ -198,7 +193,8 @@ static void fill(struct sm_tip *tip)
     check(sm_overlay_push(overlay, NULL));
     for (size_t i = 0; i < USERS_MAX; i++) {
         struct smelt_address address = address_of(i);
-        struct sm_state_key key = balance_key(i);
+        struct sm_state_key key;
+        balance_key(&address, &key);
         check(sm_state_account_write(overlay, &address, &account, NULL));
         check(sm_overlay_put(overlay, sm_state_key_slice(&key), sm_slice(amount, sizeof(amount)),
                              NULL));
