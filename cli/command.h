@@ -17,6 +17,7 @@ extern const struct cli_command cli_command_compile;
 extern const struct cli_command cli_command_deploy;
 extern const struct cli_command cli_command_call;
 extern const struct cli_command cli_command_run;
+extern const struct cli_command cli_command_wave;
 extern const struct cli_command cli_command_account_fund;
 extern const struct cli_command cli_command_account_show;
 extern const struct cli_command cli_command_state_dump;

@@ -9,9 +9,10 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_command_compile,      &cli_command_deploy,       &cli_command_call,       &cli_command_run,
-    &cli_command_account_fund, &cli_command_account_show, &cli_command_state_dump, &cli_command_abi,
-    &cli_command_schedule,     &cli_command_policy,       &cli_command_doctor,
+    &cli_command_compile,      &cli_command_deploy,     &cli_command_call,
+    &cli_command_run,          &cli_command_wave,       &cli_command_account_fund,
+    &cli_command_account_show, &cli_command_state_dump, &cli_command_abi,
+    &cli_command_schedule,     &cli_command_policy,     &cli_command_doctor,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
