@@ -331,7 +331,7 @@ static enum smelt_status read_content(const struct reader *reader, struct cli_wa
     struct cli_wave_content *content = &file->contents[index];
     enum smelt_status status = SMELT_STATUS_OK;
     const json_t *value;
-    const char *text;
+    const char *text = "";
     size_t size;
     if ((value = json_object_get(object, "to")) != NULL) {
         CLI_TRY(read_address(reader, "to", value, &out->to));
