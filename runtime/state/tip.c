@@ -231,6 +231,7 @@ static bool grow(struct shard *shard)
         return false;
     }
     for (size_t i = 0; i < shard->slot_count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without slots their number is 0 */
         if (shard->slots[i].entry == NULL) {
             continue;
         }

@@ -40,8 +40,9 @@ static int by_value(const void *a, const void *b)
 
 static double median(uint64_t *times)
 {
+    const size_t middle = RUNS / 2;
     qsort(times, RUNS, sizeof(*times), by_value);
-    return (double)times[RUNS / 2];
+    return (double)times[middle];
 }
 
 /* xorshift64* */
