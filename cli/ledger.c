@@ -117,8 +117,7 @@ static bool is_done(const struct smelt_wave_receipt *receipt)
 /* Nobody is the other side of a transaction that was rejected, or of a deploy that is not done. */
 static bool has_address(const struct smelt_wave_receipt *receipt)
 {
-    return !receipt->is_rejected &&
-           (receipt->kind != SMELT_TRANSACTION_DEPLOY || is_done(receipt));
+    return !receipt->is_rejected && (receipt->kind != SMELT_TRANSACTION_DEPLOY || is_done(receipt));
 }
 
 const char *cli_end_name(const struct smelt_wave_receipt *receipt)

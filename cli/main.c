@@ -9,10 +9,18 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_command_compile,      &cli_command_deploy,     &cli_command_call,
-    &cli_command_run,          &cli_command_wave,       &cli_command_account_fund,
-    &cli_command_account_show, &cli_command_state_dump, &cli_command_abi,
-    &cli_command_schedule,     &cli_command_policy,     &cli_command_doctor,
+    &cli_command_compile,       &cli_command_deploy,
+    &cli_command_call,          &cli_command_run,
+    &cli_command_wave,          &cli_command_receipt,
+    &cli_command_events,        &cli_command_account_fund,
+    &cli_command_account_show,  &cli_command_account_address,
+    &cli_command_state_dump,    &cli_command_state_keys,
+    &cli_command_state_wave,    &cli_command_state_root,
+    &cli_command_state_prove,   &cli_command_state_verify,
+    &cli_command_state_prune,   &cli_command_state_backup,
+    &cli_command_state_restore, &cli_command_verify_proof,
+    &cli_command_abi,           &cli_command_schedule,
+    &cli_command_policy,        &cli_command_doctor,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -34,7 +42,7 @@ static void print_commands(FILE *stream, const char *prefix)
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const char *name = commands[i]->syntax.name;
         if (strncmp(name, prefix, strlen(prefix)) == 0) {
-            (void)fprintf(stream, "  %-14s%s\n", name, commands[i]->brief);
+            (void)fprintf(stream, "  %-17s%s\n", name, commands[i]->brief);
         }
     }
 }

@@ -297,6 +297,12 @@ enum smelt_status cli_arguments_parse(const struct cli_options *options, size_t 
     return SMELT_STATUS_OK;
 }
 
+uint64_t cli_limit(const struct cli_options *options)
+{
+    const struct cli_value *limit = &options->values[CLI_OPTION_LIMIT];
+    return limit->is_given ? limit->number : 1000;
+}
+
 enum smelt_status cli_address_parse(const char *text, struct smelt_address *out,
                                     struct smelt_error *err)
 {

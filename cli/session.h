@@ -82,6 +82,9 @@ enum smelt_status cli_arguments_parse(const struct cli_options *options, size_t 
                                       struct smelt_value **values, size_t *count,
                                       struct smelt_error *err);
 
+/* The value of --limit, or its default. */
+uint64_t cli_limit(const struct cli_options *options);
+
 /* A positional address. */
 enum smelt_status cli_address_parse(const char *text, struct smelt_address *out,
                                     struct smelt_error *err);
