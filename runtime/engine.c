@@ -177,10 +177,21 @@ enum smelt_status smelt_engine_metrics(struct smelt_engine *engine, struct smelt
 
 /* ---- turns ----------------------------------------------------------------------------------- */
 
+/* Whose wave this thread works on. A member of the crew has no turn of its own to be refused for,
+ * and would wait for that of a wave which waits for it. */
+static _Thread_local const struct smelt_engine *working_for;
+
+const struct smelt_engine *sm_engine_enter(const struct smelt_engine *engine)
+{
+    const struct smelt_engine *before = working_for;
+    working_for = engine;
+    return before;
+}
+
 enum smelt_status sm_engine_take_turn(struct smelt_engine *engine, struct smelt_error *err)
 {
     const struct smelt_store *store = engine->options.store;
-    if (pthread_mutex_lock(&engine->turn) != 0) {
+    if (working_for == engine || pthread_mutex_lock(&engine->turn) != 0) {
         return invalid(err,
                        "a host function may only make static calls with the engine that runs it");
     }

@@ -47,9 +47,12 @@ struct smelt_engine {
     uint64_t version;           /* of the store, when it was last written by this engine */
 };
 
-/* INVALID_ARGUMENT when the calling thread has the turn: a host function's. */
+/* INVALID_ARGUMENT when the calling thread has the turn, or works for who has: a host function's.
+ */
 enum smelt_status sm_engine_take_turn(struct smelt_engine *engine, struct smelt_error *err);
 void sm_engine_end_turn(struct smelt_engine *engine);
+/* Around what a thread does for the one that has the turn. Returns what to enter again after it. */
+const struct smelt_engine *sm_engine_enter(const struct smelt_engine *engine);
 
 /* The contract with this code, with one more reference: resident, or from the source. `wasm` is
  * NULL for code that is in the store. Any thread. */

@@ -306,10 +306,12 @@ static enum smelt_status execute_chunk(void *context, uint32_t lane_index, size_
     if (end > run->wave->count) {
         end = run->wave->count;
     }
+    const struct smelt_engine *before = sm_engine_enter(run->engine);
     enum smelt_status status = sm_lane_begin(lane, err);
     for (; at < end && status == SMELT_STATUS_OK; at++) {
         status = sm_lane_execute(lane, (uint32_t)at, err);
     }
+    (void)sm_engine_enter(before);
     return status;
 }
 
@@ -596,7 +598,10 @@ cleanup:
 static uint32_t processors(void)
 {
     long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 && count < (long)SM_WORKERS_MAX ? (uint32_t)count : 1;
+    if (count < 1) {
+        return 1;
+    }
+    return count < (long)SM_WORKERS_MAX ? (uint32_t)count : SM_WORKERS_MAX;
 }
 
 static enum smelt_status run_wave(struct smelt_engine *engine, const struct smelt_wave *wave,
