@@ -343,7 +343,7 @@ static void start_peer(struct peer *peer, uint64_t seed, size_t index)
             .state_bytes = choice % 5 == 0 ? 1 : 0, /* nothing is remembered that need not be */
             .receipts_kept = choice % 3,
             .handlers = slow_handlers};
-        peer->fixture->before_get = slow_get;
+        peer->fixture->around_get = slow_get;
     }
     peer->options.has_commitment = seed % 4 == 3; /* its root is in the digest */
     fixture_reopen(peer->fixture, peer->options);
@@ -518,7 +518,7 @@ static uint64_t retries_of(size_t count, bool has_conflicts)
                         .options = {.workers = 4, .wave_chunk = 1, .pin_workers = true}};
     static struct smelt_wave_transaction list[RANDOM_MAX];
     struct account_of_wave result = {0};
-    peer.fixture->before_get = slow_get;
+    peer.fixture->around_get = slow_get;
     for (size_t i = 0; i < count; i++) {
         struct smelt_address from = {{1, (uint8_t)i}};
         struct smelt_address to = {{2, has_conflicts ? 0 : (uint8_t)i}};
