@@ -145,7 +145,13 @@ static void put_call(uint64_t *seed, size_t depth, struct script *script)
 static void put_step(uint64_t *seed, size_t depth, struct script *script)
 {
     struct smelt_address other = somebody(seed);
-    switch (random_below(seed, 12)) {
+    switch (random_below(seed, 14)) {
+    case 12:
+    case 13:
+        put_key(seed, script);
+        SCRIPT_HOSTN(script, storage_delete, AT_KEY, 2);
+        SCRIPT_HOSTN(script, storage_read, AT_KEY, 2);
+        break;
     case 0:
     case 1:
     case 2: /* the hash of what was there: each order gives another value */
@@ -347,9 +353,10 @@ void random_make(uint64_t seed, uint64_t number, size_t max, struct smelt_store 
         nonces[i] = account.nonce;
     }
     size_t count = 1 + random_below(&seed, max);
+    size_t senders = one_in(&seed, 2) ? 3 : RANDOM_ACCOUNTS; /* what else is in the way */
     for (size_t i = 0; i < count; i++) {
         struct smelt_wave_transaction *transaction = &out->list[out->count++];
-        size_t from = random_below(&seed, RANDOM_ACCOUNTS);
+        size_t from = random_below(&seed, senders);
         *transaction =
             (struct smelt_wave_transaction){.from = random_account(from), .nonce = nonces[from]};
         make_transaction(&seed, out, transaction, has_fresh ? &fresh : NULL);

@@ -9,7 +9,7 @@
 #include <smelt/wave.h>
 
 enum {
-    RANDOM_ACCOUNTS = 5,
+    RANDOM_ACCOUNTS = 24,
     RANDOM_CONTRACTS = 4,
     RANDOM_MAX = 200, /* transactions of a wave */
     RANDOM_BYTES = 1 << 20
