@@ -22,6 +22,9 @@ enum {
     DEPTH = 2 /* of nested calls */
 };
 
+/* Of KINDS transactions, so many are of the kinds up to each; the others are calls. */
+enum { TRANSFERS = 6, DEPLOYS = 8, UPGRADES = 10, KINDS = 22 };
+
 uint64_t random_next(uint64_t *seed)
 {
     uint64_t z = *seed += UINT64_C(0x9e3779b97f4a7c15);
@@ -229,7 +232,7 @@ static struct smelt_slice new_module(uint64_t *seed, struct random_wave *out)
     char name[] = GUEST "#0";
     char init[] = INIT "#0";
     char *text = one_in(seed, 3) ? init : name;
-    text[strlen(text) - 1] = (char)('0' + random_below(seed, 4));
+    text[strlen(text) - 1] = (char)('0' + random_below(seed, 64));
     return keep(out, text, strlen(text));
 }
 
@@ -262,22 +265,21 @@ static void make_call(uint64_t *seed, struct random_wave *out,
     }
 }
 
-static void make_transaction(uint64_t *seed, struct random_wave *out,
+static void make_transaction(uint64_t *seed, struct random_wave *out, uint64_t kind,
                              struct smelt_wave_transaction *transaction,
                              const struct smelt_address *fresh)
 {
     transaction->fuel_limit = 60000 + random_below(seed, 60000);
     transaction->fuel_price = random_below(seed, 3);
     transaction->value.low = one_in(seed, 3) ? random_below(seed, 5000) : 0;
-    uint64_t kind = random_below(seed, 20);
-    if (kind < 6) {
+    if (kind < TRANSFERS) {
         transaction->kind = SMELT_TRANSACTION_TRANSFER;
         transaction->to = somebody(seed);
-    } else if (kind == 6) {
+    } else if (kind < DEPLOYS) {
         transaction->kind = SMELT_TRANSACTION_DEPLOY;
         transaction->wasm = new_module(seed, out);
         transaction->input = new_script(seed, out);
-    } else if (kind == 7) {
+    } else if (kind < UPGRADES) {
         transaction->kind = SMELT_TRANSACTION_UPGRADE;
         transaction->to = fresh != NULL && one_in(seed, 3)
                               ? *fresh
@@ -356,10 +358,14 @@ void random_make(uint64_t seed, uint64_t number, size_t max, struct smelt_store 
     size_t senders = one_in(&seed, 2) ? 3 : RANDOM_ACCOUNTS; /* what else is in the way */
     for (size_t i = 0; i < count; i++) {
         struct smelt_wave_transaction *transaction = &out->list[out->count++];
+        uint64_t kind = random_below(&seed, KINDS);
         size_t from = random_below(&seed, senders);
+        if (kind >= DEPLOYS && kind < UPGRADES && !one_in(&seed, 4)) {
+            from = 0; /* the owner */
+        }
         *transaction =
             (struct smelt_wave_transaction){.from = random_account(from), .nonce = nonces[from]};
-        make_transaction(&seed, out, transaction, has_fresh ? &fresh : NULL);
+        make_transaction(&seed, out, kind, transaction, has_fresh ? &fresh : NULL);
         if (!one_in(&seed, 4)) {
             sm_store_le64(out->ids[i].bytes, seed);
             out->ids[i].bytes[31] = (uint8_t)one_in(&seed, 2);
