@@ -14,7 +14,9 @@ void sm_commit_deinit(struct sm_commit *commit)
     sm_tip_batch_deinit(&commit->state);
     sm_commitment_update_destroy(commit->tree);
     sm_write_list_deinit(&commit->extra);
-    smelt_buf_deinit(&commit->keys);
+    for (size_t i = 0; i < SM_COMMIT_PRUNES_MAX; i++) {
+        smelt_buf_deinit(&commit->pruned[i]);
+    }
     sm_ledger_release(commit->ledger);
     *commit = (struct sm_commit){0};
 }

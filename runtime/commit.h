@@ -19,13 +19,17 @@
 
 #include <pthread.h>
 
+/* Waves whose receipts one batch prunes at most, so that keeping fewer of them, from some wave on,
+ * makes no wave a long one. */
+#define SM_COMMIT_PRUNES_MAX 4u
+
 /* Zero-initialise. */
 struct sm_commit {
     struct sm_tip_batch state;
     struct sm_commitment_update *tree; /* NULL without a commitment */
     struct sm_write_list extra;        /* what they point to lives as long as the commit */
-    struct smelt_buf keys;             /* for `extra` */
-    struct sm_ledger *ledger;          /* for `extra`; a reference; NULL outside of waves */
+    struct smelt_buf pruned[SM_COMMIT_PRUNES_MAX]; /* keys, for `extra` */
+    struct sm_ledger *ledger; /* for `extra`; a reference; NULL outside of waves */
 };
 void sm_commit_deinit(struct sm_commit *commit);
 

@@ -213,6 +213,7 @@ void sm_engine_forget(struct smelt_engine *engine)
     sm_overlay_reset(engine->overlay);
     sm_tip_clear(engine->tip);
     engine->has_head = false;
+    engine->has_kept = false;
     engine->version = store->ops->version(store->impl);
 }
 

@@ -43,6 +43,8 @@ struct smelt_engine {
     struct sm_committer committer;
     struct sm_ledger_head head; /* the newest wave, executed if not written */
     bool has_head;              /* `head` is known */
+    uint64_t kept;              /* the first wave that has receipts */
+    bool has_kept;              /* `kept` is known */
     bool has_commitment;        /* of the state */
     uint64_t version;           /* of the store, when it was last written by this engine */
 };

@@ -36,10 +36,6 @@
  */
 #define LANES_PER_WORKER (SM_SPECULATE_LANES_MAX / SM_WORKERS_MAX)
 
-/* Waves whose receipts one wave prunes at most, so that shortening the period costs no long wave.
- */
-#define PRUNE_WAVES_MAX 4u
-
 /* In consensus: the state digest. */
 #define STATE_DOMAIN "smelt.writes.v1"
 
@@ -522,6 +518,30 @@ static enum smelt_status add_modules(struct run *run, struct smelt_error *err)
     return SMELT_STATUS_OK;
 }
 
+/* Of waves that are `receipts_kept` behind this one, the oldest. `*count` is how many. */
+static enum smelt_status prune(struct run *run, uint64_t *count, struct smelt_error *err)
+{
+    struct smelt_engine *engine = run->engine;
+    struct sm_commit *batch = &run->commit;
+    uint64_t kept = engine->options.receipts_kept;
+    enum smelt_status status = SMELT_STATUS_OK;
+    *count = 0;
+    if (kept == 0 || run->wave->number <= kept || !engine->head.has_wave) {
+        return SMELT_STATUS_OK;
+    }
+    if (!engine->has_kept) {
+        SMELT_TRY(sm_ledger_kept(engine->options.store, &engine->kept, err));
+        engine->has_kept = true;
+    }
+    for (; *count < SM_COMMIT_PRUNES_MAX && engine->kept + *count <= run->wave->number - kept;
+         ++*count) {
+        SMELT_TRY(sm_ledger_prune(engine->options.store, engine->kept + *count,
+                                  &batch->pruned[*count], &batch->extra, err));
+    }
+cleanup:
+    return status;
+}
+
 static enum smelt_status commit(struct run *run, struct smelt_error *err)
 {
     struct smelt_engine *engine = run->engine;
@@ -529,7 +549,9 @@ static enum smelt_status commit(struct run *run, struct smelt_error *err)
     uint64_t start = sm_clock_ns();
     /* modules are the caller's, who may let go of them when this returns */
     bool is_behind = engine->options.commits_behind && run->modules.count == 0;
+    uint64_t pruned;
     enum smelt_status status = SMELT_STATUS_OK;
+    SMELT_TRY(prune(run, &pruned, err)); /* an id that comes again is written after it */
     SMELT_TRY(sm_ledger_writes(run->ledger, &run->record, &run->digest, !engine->head.has_wave,
                                &batch->extra, err));
     SMELT_TRY(add_modules(run, err));
@@ -540,6 +562,7 @@ static enum smelt_status commit(struct run *run, struct smelt_error *err)
                                            .digest = run->digest,
                                            .record = run->record};
     engine->has_head = true;
+    engine->kept += pruned;
     run->effort.commit_ns += sm_clock_ns() - start;
 cleanup:
     return status;

@@ -115,6 +115,10 @@ struct sm_ledger_head {
 enum smelt_status sm_ledger_head(struct smelt_store *store, struct sm_ledger_head *out,
                                  struct smelt_error *err);
 
+/* The first wave that has receipts: those before were pruned, or have not been. 0 before there is
+ * a wave. */
+enum smelt_status sm_ledger_kept(struct smelt_store *store, uint64_t *out, struct smelt_error *err);
+
 /* Appends deletions of receipts, events and ids of `number`, and a write that says so. Waves are
  * pruned in ascending order. Reads the newest state, to tell whether an id is that of a later
  * transaction by now: all earlier batches must be in it, and in a batch of its own wave the

@@ -121,6 +121,22 @@ static enum smelt_status prune_wave(struct pruning *pruning, uint64_t number, ui
 
 /* One wave at a time, as part of somebody else's batch. */
 
+enum smelt_status sm_ledger_kept(struct smelt_store *store, uint64_t *out, struct smelt_error *err)
+{
+    struct sm_ledger_view view;
+    *out = 0;
+    enum smelt_status status = sm_view_open(store, &view, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    status = sm_view_first(&view, out, err);
+    if (status == SMELT_STATUS_OK && view.kept > *out) {
+        *out = view.kept;
+    }
+    sm_view_close(&view);
+    return status;
+}
+
 enum smelt_status sm_ledger_prune(struct smelt_store *store, uint64_t number,
                                   struct smelt_buf *keys, struct sm_write_list *list,
                                   struct smelt_error *err)
