@@ -27,7 +27,7 @@ static const struct cli_command *const commands[] = {
 
 static const char exit_codes[] =
     "exit codes:\n"
-    "   0  done; a contract that was called returned\n"
+    "   0  done; a contract that was called returned; waves were written\n"
     "   1  this node could not do it: file, tool, state, balance\n"
     "   2  usage: option, argument, function name, gas schedule, policy\n"
     "   3  the module was refused\n"
