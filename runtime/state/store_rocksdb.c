@@ -823,29 +823,6 @@ static uint64_t rocksdb_store_version(void *impl)
     return rocksdb_get_latest_sequence_number(((const struct rocksdb_store *)impl)->db);
 }
 
-/* RocksDB stages the copy in a directory beside, syncs it and renames it. */
-static enum smelt_status rocksdb_store_checkpoint(void *impl, const char *directory,
-                                                  struct smelt_error *err)
-{
-    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
-    struct stat info;
-    char *text = NULL;
-    if (lstat(directory, &info) == 0) {
-        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "%s is there already: name a directory that does not exist", directory);
-    }
-    if (errno != ENOENT) {
-        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write %s", directory);
-    }
-    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(store->db, &text);
-    if (text == NULL) {
-        rocksdb_checkpoint_create(checkpoint, directory, 0, &text);
-        rocksdb_checkpoint_object_destroy(checkpoint);
-    }
-    enum smelt_status status = check(store, text, "copy", err);
-    return status == SMELT_STATUS_OK ? sm_fs_sync_directory_of(directory, err) : status;
-}
-
 static const struct smelt_store_ops rocksdb_ops = {.snapshot = rocksdb_store_snapshot,
                                                    .release = rocksdb_store_release,
                                                    .get = rocksdb_store_get,
