@@ -74,9 +74,10 @@
 
 #define UNSYNCED_NAME "UNSYNCED"
 
-/* Above all levels of RocksDB's own log: it writes that with the same assertions as data, so a disk
- * that is full would end the process at the second line. What matters is in our errors. */
-#define INFO_LOG_SILENT 6
+/* Nothing is logged at the highest level of RocksDB's own log: it writes that with the same
+ * assertions as data, so a disk that is full would end the process at the second line. What matters
+ * is in our errors. */
+#define INFO_LOG_SILENT 5
 
 /* Free space that creating a database asks for; it uses about a quarter. */
 #define CREATION_BYTES MIB
