@@ -209,31 +209,6 @@ bool smelt_u128_parse(const char *text, struct smelt_u128 *out)
     return true;
 }
 
-void sm_store_le32(uint8_t *out, uint32_t value)
-{
-    for (int i = 0; i < 4; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-void sm_store_le64(uint8_t *out, uint64_t value)
-{
-    for (int i = 0; i < 8; i++) {
-        out[i] = (uint8_t)(value >> (8 * i));
-    }
-}
-
-uint32_t sm_load_le32(const uint8_t *data)
-{
-    return (uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 |
-           (uint32_t)data[3] << 24;
-}
-
-uint64_t sm_load_le64(const uint8_t *data)
-{
-    return (uint64_t)sm_load_le32(data) | (uint64_t)sm_load_le32(data + 4) << 32;
-}
-
 void sm_store_u128(uint8_t *out, struct smelt_u128 value)
 {
     sm_store_le64(out, value.low);
@@ -267,6 +242,15 @@ bool sm_u128_sub(struct smelt_u128 a, struct smelt_u128 b, struct smelt_u128 *ou
         *out = rest;
     }
     return !underflow;
+}
+
+struct smelt_u128 sm_u128_product(uint64_t a, uint64_t b)
+{
+    uint64_t low = (a & UINT32_MAX) * (b & UINT32_MAX);
+    uint64_t left = (a >> 32) * (b & UINT32_MAX) + (low >> 32);
+    uint64_t right = (a & UINT32_MAX) * (b >> 32) + (left & UINT32_MAX);
+    return (struct smelt_u128){.low = right << 32 | (low & UINT32_MAX),
+                               .high = (a >> 32) * (b >> 32) + (left >> 32) + (right >> 32)};
 }
 
 bool sm_u128_is_zero(struct smelt_u128 a)

@@ -13,7 +13,8 @@ struct sm_hash_key {
 /* A key of its own, which nobody outside the process can know. */
 enum smelt_status sm_hash_key_init(struct sm_hash_key *key, struct smelt_error *err);
 
-/* SipHash-2-4 of the data under the key. */
+/* SipHash-1-3 of the data under the key: the variant for hash tables, where an attacker sees no
+ * hash but at most how long something takes. */
 uint64_t sm_hash_keyed(const struct sm_hash_key *key, struct smelt_slice data);
 
 #endif

@@ -3,11 +3,14 @@
 
 json_t *cli_account_json(const struct smelt_address *address, const struct smelt_account *account)
 {
-    return json_pack("{s:o, s:o, s:I, s:o}", "address",
+    return json_pack("{s:o, s:o, s:I, s:o, s:o}", "address",
                      cli_json_hex(address->bytes, SMELT_ADDRESS_BYTES), "balance",
                      cli_json_amount(account->balance), "nonce", (json_int_t)account->nonce,
                      "code_hash",
                      account->is_contract ? cli_json_hex(account->code_hash.bytes, SMELT_HASH_BYTES)
+                                          : json_null(),
+                     "owner",
+                     account->is_contract ? cli_json_hex(account->owner.bytes, SMELT_ADDRESS_BYTES)
                                           : json_null());
 }
 
@@ -25,5 +28,7 @@ void cli_account_print(const struct cli_output *out, const struct smelt_address 
         char code[2 * SMELT_HASH_BYTES + 1];
         smelt_hex_encode(account->code_hash.bytes, SMELT_HASH_BYTES, code);
         cli_field(out, "module", "%s", code);
+        smelt_hex_encode(account->owner.bytes, SMELT_ADDRESS_BYTES, text);
+        cli_field(out, "owner", "%s", text);
     }
 }

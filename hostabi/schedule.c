@@ -34,6 +34,7 @@ struct smelt_schedule {
     char name[SM_TOML_NAME_BYTES];
     uint32_t weights[ROW_COUNT];
     struct sm_schedule_dynamic dynamic;
+    struct sm_schedule_transaction transaction;
     struct sm_schedule_host *hosts;
     uint32_t host_count;
     struct smelt_slice profile_name; /* of the profile, which is static data */
@@ -81,7 +82,7 @@ static struct sm_toml_key *add_key(struct key_list *list, enum sm_toml_kind kind
 /* Keys of list_keys, in all. */
 static size_t key_max(const struct smelt_profile *profile)
 {
-    return 7 + ROW_COUNT + 4 * (size_t)profile->function_count;
+    return 13 + ROW_COUNT + 4 * (size_t)profile->function_count;
 }
 
 /* `profiles` is the one name that the key `profile` may have, and a NULL. */
@@ -89,6 +90,7 @@ static void list_keys(struct smelt_schedule *schedule, const struct smelt_profil
                       const char *const profiles[2], uint32_t *profile_index, struct key_list *list)
 {
     struct sm_schedule_dynamic *dynamic = &schedule->dynamic;
+    struct sm_schedule_transaction *transaction = &schedule->transaction;
     add_key(list, SM_TOML_NAME, schedule->name, "name");
     struct sm_toml_key *word = add_key(list, SM_TOML_WORD, profile_index, "profile");
     word->words = profiles;
@@ -104,6 +106,12 @@ static void list_keys(struct smelt_schedule *schedule, const struct smelt_profil
     add_key(list, SM_TOML_POWER, &dynamic->bulk_memory.unit_bytes, "memory.bulk_unit_bytes");
     add_key(list, SM_TOML_U64, &dynamic->bulk_table.per_unit, "table.bulk_per_unit");
     add_key(list, SM_TOML_POWER, &dynamic->bulk_table.unit_bytes, "table.bulk_unit_elements");
+    add_key(list, SM_TOML_U64, &transaction->transfer, "transaction.transfer");
+    add_key(list, SM_TOML_U64, &transaction->call, "transaction.call");
+    add_key(list, SM_TOML_U64, &transaction->deploy, "transaction.deploy");
+    add_key(list, SM_TOML_U64, &transaction->deploy_byte, "transaction.deploy_byte");
+    add_key(list, SM_TOML_U64, &transaction->upgrade, "transaction.upgrade");
+    add_key(list, SM_TOML_U64, &transaction->upgrade_byte, "transaction.upgrade_byte");
     for (uint32_t i = 0; i < schedule->host_count; i++) {
         const struct smelt_host_function *row = &profile->functions[i];
         struct sm_schedule_host *host = &schedule->hosts[i];
@@ -212,7 +220,8 @@ static void digest_rate(struct sm_digest *digest, struct sm_schedule_rate rate)
 void smelt_schedule_digest(const struct smelt_schedule *schedule, struct smelt_hash *out)
 {
     struct sm_digest digest;
-    sm_digest_init(&digest, "smelt.schedule.v1");
+    const struct sm_schedule_transaction *transaction = &schedule->transaction;
+    sm_digest_init(&digest, "smelt.schedule.v2");
     sm_digest_slice(&digest, schedule->profile_name);
     sm_digest_u32(&digest, ROW_COUNT);
     for (size_t row = 0; row < ROW_COUNT; row++) {
@@ -222,6 +231,12 @@ void smelt_schedule_digest(const struct smelt_schedule *schedule, struct smelt_h
     sm_digest_u64(&digest, schedule->dynamic.memory_grow_page);
     digest_rate(&digest, schedule->dynamic.bulk_memory);
     digest_rate(&digest, schedule->dynamic.bulk_table);
+    sm_digest_u64(&digest, transaction->transfer);
+    sm_digest_u64(&digest, transaction->call);
+    sm_digest_u64(&digest, transaction->deploy);
+    sm_digest_u64(&digest, transaction->deploy_byte);
+    sm_digest_u64(&digest, transaction->upgrade);
+    sm_digest_u64(&digest, transaction->upgrade_byte);
     sm_digest_u32(&digest, schedule->host_count);
     for (uint32_t i = 0; i < schedule->host_count; i++) {
         sm_digest_u64(&digest, schedule->hosts[i].base);
@@ -240,6 +255,11 @@ const uint32_t *sm_schedule_weights(const struct smelt_schedule *schedule, size_
 const struct sm_schedule_dynamic *sm_schedule_dynamic(const struct smelt_schedule *schedule)
 {
     return &schedule->dynamic;
+}
+
+const struct sm_schedule_transaction *sm_schedule_transaction(const struct smelt_schedule *schedule)
+{
+    return &schedule->transaction;
 }
 
 const struct sm_schedule_host *sm_schedule_hosts(const struct smelt_schedule *schedule,
@@ -265,7 +285,9 @@ enum smelt_status sm_schedule_check_profile(const struct smelt_schedule *schedul
 uint64_t sm_schedule_charge(struct sm_schedule_rate rate, uint64_t size)
 {
     const uint64_t ceiling = UINT64_MAX / 2;
-    uint64_t units = size / rate.unit_bytes + (size % rate.unit_bytes != 0);
+    /* every host call is charged: not by a division, the unit is a power of two */
+    uint64_t units =
+        (size >> __builtin_ctzll(rate.unit_bytes)) + ((size & (rate.unit_bytes - 1)) != 0);
     uint64_t charge;
     return __builtin_mul_overflow(units, rate.per_unit, &charge) || charge > ceiling ? ceiling
                                                                                      : charge;

@@ -28,9 +28,21 @@ struct sm_schedule_dynamic {
     struct sm_schedule_rate bulk_table;  /* table.copy, table.init: elements */
 };
 
+/* What a transaction of a wave pays before anything runs. */
+struct sm_schedule_transaction {
+    uint64_t transfer;
+    uint64_t call;
+    uint64_t deploy;
+    uint64_t deploy_byte; /* of the module */
+    uint64_t upgrade;
+    uint64_t upgrade_byte;
+};
+
 /* Weight per row of hostabi/opcodes.def, in the order of that table. */
 const uint32_t *sm_schedule_weights(const struct smelt_schedule *schedule, size_t *count);
 const struct sm_schedule_dynamic *sm_schedule_dynamic(const struct smelt_schedule *schedule);
+const struct sm_schedule_transaction *
+sm_schedule_transaction(const struct smelt_schedule *schedule);
 /* One per row of the profile. */
 const struct sm_schedule_host *sm_schedule_hosts(const struct smelt_schedule *schedule,
                                                  uint32_t *count);

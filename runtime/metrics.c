@@ -34,13 +34,34 @@ static void observe(struct sm_histogram *histogram, uint64_t first, uint64_t val
     sm_metrics_add(&histogram->sum, value);
 }
 
+static void count_failure(struct sm_metrics *metrics, enum smelt_status status)
+{
+    for (size_t i = 0; i < STATUS_COUNT && status != SMELT_STATUS_OK; i++) {
+        sm_metrics_add(&metrics->failures[i], statuses[i].status == status);
+    }
+}
+
+void sm_metrics_observe_wave(struct sm_metrics *metrics, enum smelt_status status,
+                             const struct smelt_wave_record *record, uint64_t retries, uint64_t ns)
+{
+    count_failure(metrics, status);
+    if (record == NULL) {
+        return;
+    }
+    const uint32_t done = record->transaction_count - record->failed_count - record->rejected_count;
+    sm_metrics_add(&metrics->waves, 1);
+    sm_metrics_add(&metrics->wave_transactions[SM_METRICS_DONE], done);
+    sm_metrics_add(&metrics->wave_transactions[SM_METRICS_FAILED], record->failed_count);
+    sm_metrics_add(&metrics->wave_transactions[SM_METRICS_REJECTED], record->rejected_count);
+    sm_metrics_add(&metrics->wave_retries, retries);
+    observe(&metrics->wave_ns, NS_FIRST, ns);
+}
+
 void sm_metrics_observe(struct sm_metrics *metrics, enum sm_metrics_kind kind,
                         enum smelt_status status, const struct smelt_receipt *receipt)
 {
     sm_metrics_add(&metrics->transactions[kind], 1);
-    for (size_t i = 0; i < STATUS_COUNT && status != SMELT_STATUS_OK; i++) {
-        sm_metrics_add(&metrics->failures[i], statuses[i].status == status);
-    }
+    count_failure(metrics, status);
     if (receipt == NULL) {
         return;
     }
@@ -106,6 +127,9 @@ enum smelt_status sm_metrics_print(const struct sm_metrics *metrics,
     static const char *const kinds[] = {[SM_METRICS_DEPLOY] = "deploy",
                                         [SM_METRICS_CALL] = "call",
                                         [SM_METRICS_STATIC_CALL] = "static_call"};
+    static const char *const fates[] = {[SM_METRICS_DONE] = "done",
+                                        [SM_METRICS_FAILED] = "failed",
+                                        [SM_METRICS_REJECTED] = "rejected"};
     struct printer printer = {.out = out};
     out->size = 0;
     print_head(&printer, "transactions_total", "counter", "Transactions, also those that failed.");
@@ -148,10 +172,27 @@ enum smelt_status sm_metrics_print(const struct sm_metrics *metrics,
     PRINT(&printer, "smelt_instances_made_total %" PRIu64 "\n", gauges->pool.made);
     print_head(&printer, "idle_instance_bytes", "gauge", "Memory kept between calls.");
     PRINT(&printer, "smelt_idle_instance_bytes %" PRIu64 "\n", gauges->pool.idle_bytes);
-    print_counter(&printer, "store_reads_total", "Reads that went to the store.",
-                  &metrics->store_reads);
+    print_head(&printer, "store_reads_total", "counter", "Reads that went to the store.");
+    PRINT(&printer, "smelt_store_reads_total %" PRIu64 "\n",
+          value_of(&metrics->store_reads) + gauges->tip.misses);
     print_head(&printer, "store_read_seconds_total", "counter", "Time in these reads.");
     PRINT(&printer, "smelt_store_read_seconds_total %.10g\n",
-          (double)value_of(&metrics->store_read_ns) / NS_PER_SECOND);
+          (double)(value_of(&metrics->store_read_ns) + gauges->tip.read_ns) / NS_PER_SECOND);
+    print_head(&printer, "state_hits_total", "counter",
+               "Reads that were answered by the state in memory.");
+    PRINT(&printer, "smelt_state_hits_total %" PRIu64 "\n", gauges->tip.hits);
+    print_head(&printer, "state_bytes", "gauge", "Memory of the state in memory.");
+    PRINT(&printer, "smelt_state_bytes %" PRIu64 "\n", gauges->tip.bytes);
+    print_counter(&printer, "waves_total", "Waves that were executed.", &metrics->waves);
+    print_head(&printer, "wave_transactions_total", "counter", "Transactions of these waves.");
+    for (size_t i = 0; i < SM_METRICS_FATES; i++) {
+        PRINT(&printer, "smelt_wave_transactions_total{end=\"%s\"} %" PRIu64 "\n", fates[i],
+              value_of(&metrics->wave_transactions[i]));
+    }
+    print_counter(&printer, "wave_retries_total",
+                  "Transactions that were executed again, after they had read too early.",
+                  &metrics->wave_retries);
+    print_histogram(&printer, "wave_seconds", "Time of a wave, from its turn to its end.",
+                    &metrics->wave_ns, NS_FIRST, NS_PER_SECOND);
     return printer.is_short_of_memory ? sm_error_no_memory(err, "metrics") : SMELT_STATUS_OK;
 }

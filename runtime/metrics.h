@@ -6,7 +6,10 @@
 
 #include "runtime/exec/exec.h"
 
+#include "runtime/state/tip.h"
+
 #include <smelt/runtime.h>
+#include <smelt/wave.h>
 
 #include <stdatomic.h>
 
@@ -24,6 +27,9 @@ struct sm_histogram {
     atomic_uint_fast64_t sum;
 };
 
+/* How a transaction of a wave may end. */
+enum sm_metrics_fate { SM_METRICS_DONE, SM_METRICS_FAILED, SM_METRICS_REJECTED, SM_METRICS_FATES };
+
 #define SM_METRICS_OUTCOMES 4u  /* enum smelt_outcome_kind */
 #define SM_METRICS_STATUSES 64u /* more than there are statuses */
 
@@ -39,6 +45,10 @@ struct sm_metrics {
     struct sm_histogram load_ns;
     struct sm_histogram execute_ns;
     struct sm_histogram commit_ns; /* of transactions that wrote */
+    atomic_uint_fast64_t waves;    /* that were executed */
+    atomic_uint_fast64_t wave_transactions[SM_METRICS_FATES];
+    atomic_uint_fast64_t wave_retries;
+    struct sm_histogram wave_ns;
 };
 
 static inline void sm_metrics_add(atomic_uint_fast64_t *counter, uint64_t amount)
@@ -50,9 +60,14 @@ static inline void sm_metrics_add(atomic_uint_fast64_t *counter, uint64_t amount
 void sm_metrics_observe(struct sm_metrics *metrics, enum sm_metrics_kind kind,
                         enum smelt_status status, const struct smelt_receipt *receipt);
 
+/* A wave is over, after `ns`; `record` is NULL when the status is not OK. */
+void sm_metrics_observe_wave(struct sm_metrics *metrics, enum smelt_status status,
+                             const struct smelt_wave_record *record, uint64_t retries, uint64_t ns);
+
 /* What is not counted but asked for. */
 struct sm_metrics_gauges {
     size_t resident_modules;
+    struct sm_tip_figures tip;
     struct sm_exec_pool_figures pool;
 };
 

@@ -5,7 +5,6 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/status.h"
-#include "runtime/state/keys.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -42,7 +41,7 @@ void smelt_receipt_destroy(struct smelt_receipt *receipt)
     }
 }
 
-static struct smelt_outcome outcome_of(const struct smelt_frame *frame)
+struct smelt_outcome sm_receipt_outcome(const struct smelt_frame *frame)
 {
     struct smelt_outcome outcome = {.kind = SMELT_OUTCOME_RETURNED};
     switch (frame->end) {
@@ -80,6 +79,15 @@ static bool copy_slice(struct sm_arena *arena, struct smelt_slice from, struct s
     return copy != NULL;
 }
 
+struct smelt_value sm_receipt_result(const struct sm_export *export_, const uint64_t *slots,
+                                     uint32_t index)
+{
+    enum smelt_valtype type = (enum smelt_valtype)export_->types[export_->param_count + index];
+    bool is_narrow = type == SMELT_VALTYPE_I32 || type == SMELT_VALTYPE_F32;
+    return (struct smelt_value){.type = type,
+                                .bits = is_narrow ? (uint32_t)slots[index] : slots[index]};
+}
+
 static bool copy_results(struct owned_receipt *owned, const struct sm_export *export_,
                          const uint64_t *slots)
 {
@@ -92,69 +100,84 @@ static bool copy_results(struct owned_receipt *owned, const struct sm_export *ex
         return false;
     }
     for (uint32_t i = 0; i < export_->result_count; i++) {
-        enum smelt_valtype type = (enum smelt_valtype)export_->types[export_->param_count + i];
-        bool is_narrow = type == SMELT_VALTYPE_I32 || type == SMELT_VALTYPE_F32;
-        results[i] =
-            (struct smelt_value){.type = type, .bits = is_narrow ? (uint32_t)slots[i] : slots[i]};
+        results[i] = sm_receipt_result(export_, slots, i);
     }
     owned->receipt.results = results;
     owned->receipt.result_count = export_->result_count;
     return true;
 }
 
-static bool copy_effects(struct owned_receipt *owned, const struct sm_overlay_result *effects)
+/* Events go into a list that grows in the arena. */
+struct event_list {
+    struct sm_arena *arena;
+    struct smelt_event *events;
+    size_t count;
+    size_t capacity;
+};
+
+static bool copy_event(void *context, const struct smelt_event *event)
 {
-    for (size_t i = 0; i < effects->write_count; i++) {
-        owned->receipt.write_count += sm_state_is_storage_key(effects->writes[i].key);
-    }
-    if (effects->event_count == 0) {
-        return true;
-    }
-    struct smelt_event *events =
-        (struct smelt_event *)sm_arena_calloc(&owned->arena, effects->event_count, sizeof(*events));
-    if (events == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < effects->event_count; i++) {
-        events[i].address = effects->events[i].address;
-        if (!copy_slice(&owned->arena, effects->events[i].topic, &events[i].topic) ||
-            !copy_slice(&owned->arena, effects->events[i].data, &events[i].data)) {
+    struct event_list *list = (struct event_list *)context;
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity != 0 ? 2 * list->capacity : 4;
+        struct smelt_event *events = (struct smelt_event *)sm_arena_grow(
+            list->arena, list->events, list->count, capacity, sizeof(*events));
+        if (events == NULL) {
             return false;
         }
+        list->events = events;
+        list->capacity = capacity;
     }
-    owned->receipt.events = events;
-    owned->receipt.event_count = effects->event_count;
-    return true;
+    struct smelt_event *copy = &list->events[list->count];
+    copy->address = event->address;
+    list->count++;
+    return copy_slice(list->arena, event->topic, &copy->topic) &&
+           copy_slice(list->arena, event->data, &copy->data);
 }
 
-/* Function and instruction of a trap. A trap while segments are applied is in no function: its
- * place stays unknown. */
-static bool locate(struct owned_receipt *owned, const struct smelt_frame *frame)
+static bool copy_effects(struct owned_receipt *owned, struct sm_overlay *effects)
 {
-    struct smelt_location *location = &owned->receipt.location;
+    struct event_list list = {.arena = &owned->arena};
+    owned->receipt.write_count = sm_overlay_storage_writes(effects);
+    bool is_done = sm_overlay_take_events(effects, copy_event, &list);
+    owned->receipt.events = list.events;
+    owned->receipt.event_count = list.count;
+    return is_done;
+}
+
+void sm_receipt_locate(const struct smelt_frame *frame, struct smelt_location *location,
+                       char name[SM_RECEIPT_NAME_BYTES])
+{
+    *location = (struct smelt_location){0};
     if (frame->end != SM_FRAME_TRAPPED || !frame->has_offset) {
-        return true;
+        return;
     }
     const struct sm_function *function =
         sm_exec_find_function(frame->contract->module, frame->offset);
     if (function == NULL) {
-        return true;
+        return;
     }
-    char numbered[24];
-    struct smelt_slice name = sm_slice(function->name, function->name_size);
-    if (name.size == 0 || !sm_slice_is_utf8(name)) {
-        (void)snprintf(numbered, sizeof(numbered), "func[%" PRIu32 "]", function->index);
-        name = smelt_slice_from_string(numbered);
+    location->function = sm_slice(function->name, function->name_size);
+    if (function->name_size == 0 || !sm_slice_is_utf8(location->function)) {
+        (void)snprintf(name, SM_RECEIPT_NAME_BYTES, "func[%" PRIu32 "]", function->index);
+        location->function = smelt_slice_from_string(name);
     }
     location->is_known = true;
     location->func_index = function->index;
     location->offset = frame->offset;
-    return copy_slice(&owned->arena, name, &location->function);
+}
+
+static bool locate(struct owned_receipt *owned, const struct smelt_frame *frame)
+{
+    struct smelt_location *location = &owned->receipt.location;
+    char name[SM_RECEIPT_NAME_BYTES];
+    sm_receipt_locate(frame, location, name);
+    return copy_slice(&owned->arena, location->function, &location->function);
 }
 
 enum smelt_status sm_receipt_create(const struct smelt_frame *frame,
                                     const struct sm_export *export_, const uint64_t *slots,
-                                    const struct sm_overlay_result *effects, uint64_t fuel_limit,
+                                    struct sm_overlay *effects, uint64_t fuel_limit,
                                     struct smelt_receipt **out, struct smelt_error *err)
 {
     *out = NULL;
@@ -163,7 +186,7 @@ enum smelt_status sm_receipt_create(const struct smelt_frame *frame,
         return sm_error_no_memory(err, WHERE);
     }
     struct smelt_receipt *receipt = &owned->receipt;
-    receipt->outcome = outcome_of(frame);
+    receipt->outcome = sm_receipt_outcome(frame);
     receipt->fuel_used = frame->fuel_used;
     receipt->fuel_limit = fuel_limit;
     receipt->address = frame->context.address;

@@ -12,8 +12,9 @@
  * the contract did. Effects are written, in one atomic batch, only when the outermost call
  * returned.
  *
- * Threads may share an engine. Transactions that may write take turns, in no particular order; each
- * starts from what the one before has written. Static calls read a snapshot and run beside them.
+ * Threads may share an engine. Transactions that may write, and waves, take turns, in no particular
+ * order; each starts from what the one before has done. Static calls read a snapshot of the store
+ * and run beside them.
  *
  * A handler may call back into the engine that runs it for a static call, which sees the state
  * before the handler's transaction; anything else is INVALID_ARGUMENT. Calling another contract as
@@ -58,6 +59,13 @@ struct smelt_engine_options {
     uint32_t resident_modules_max; /* modules kept loaded, those in use aside; 0: 256 */
     uint32_t instances_max;        /* in use at a time, nested calls included; 0: 12288 */
     uint64_t idle_memory_bytes;    /* that instances may keep between calls; 0: 256 MiB */
+    uint64_t state_bytes;          /* of accounts and storage that are kept in memory; 0: 256 MiB */
+    uint32_t workers;              /* threads that execute a wave, up to 32; 0: one per processor */
+    uint32_t wave_chunk;           /* transactions that a worker takes at a time; 0: 16 */
+    bool pin_workers;       /* while they execute, each of them stays on a processor of its own */
+    bool commits_behind;    /* smelt_wave_run returns while its batch is written */
+    bool has_commitment;    /* enables the state commitment, which then stays */
+    uint64_t receipts_kept; /* waves whose receipts and events are kept; 0: all */
     struct smelt_log log;
 };
 
@@ -193,6 +201,7 @@ struct smelt_account {
     uint64_t nonce; /* successful transactions sent */
     bool is_contract;
     struct smelt_hash code_hash; /* zeroes unless is_contract */
+    struct smelt_address owner;  /* who deployed it; zeroes unless is_contract */
 };
 
 /* A missing account reads as all zeroes. */
@@ -220,6 +229,18 @@ struct smelt_state_visitor {
 SMELT_API enum smelt_status smelt_state_visit(struct smelt_store *store,
                                               const struct smelt_state_visitor *visitor,
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
+
+/* Called for each pair of a contract's storage, in ascending key order, with slices that are
+ * borrowed for the call. Return false to stop. */
+typedef bool (*smelt_storage_visit_fn)(void *context, struct smelt_slice key,
+                                       struct smelt_slice value);
+/* Walks the keys of one contract that start with `prefix`, and reads no others. A prefix longer
+ * than any key, as an address without storage, has none. */
+SMELT_API enum smelt_status smelt_storage_visit(struct smelt_store *store,
+                                                const struct smelt_address *address,
+                                                struct smelt_slice prefix,
+                                                smelt_storage_visit_fn visit, void *context,
+                                                struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* What a state was created with: read it before creating an engine over an existing store. */
 struct smelt_state_description {

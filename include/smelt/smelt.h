@@ -15,5 +15,6 @@
 #include <smelt/status.h>
 #include <smelt/store.h>
 #include <smelt/version.h>
+#include <smelt/wave.h>
 
 #endif

@@ -32,7 +32,8 @@ struct smelt_store_write {
 };
 
 /* Called for each pair in ascending key order (unsigned bytes). The slices are borrowed for the
- * call. Return false to stop. */
+ * call, which may read and write the store; the pairs are those from before the first call. Return
+ * false to stop. */
 typedef bool (*smelt_store_visit_fn)(void *context, struct smelt_slice key,
                                      struct smelt_slice value);
 

@@ -269,10 +269,12 @@ SMELT_API enum smelt_status smelt_state_verify(struct smelt_store *store,
 /* An authenticated tree over accounts and storage, kept up to date by every write once it is
  * enabled. docs/commitment.md has the structure and its source. */
 
-/* Builds the tree over all there is. Nothing happens where there is one. Not while an engine over
- * the store executes. */
+/* Builds the tree over all there is, in several batches: after a failure or a crash there is no
+ * commitment, and the next call starts again. Nothing happens where there is one. Not while an
+ * engine over the store executes. */
 SMELT_API enum smelt_status smelt_commitment_enable(struct smelt_store *store,
                                                     struct smelt_error *err) SMELT_WARN_UNUSED;
+/* Of the newest state: zeroes when it is empty, and when no commitment is enabled. */
 SMELT_API enum smelt_status smelt_commitment_root(struct smelt_store *store, struct smelt_hash *out,
                                                   bool *is_enabled,
                                                   struct smelt_error *err) SMELT_WARN_UNUSED;
@@ -281,19 +283,24 @@ SMELT_API enum smelt_status smelt_commitment_root(struct smelt_store *store, str
 struct smelt_state_key {
     struct smelt_address address;
     bool is_storage;
-    struct smelt_slice key; /* of the contract's storage */
+    struct smelt_slice key; /* of the contract's storage; empty for an account */
 };
 
+/* Bytes of a proof at most, besides the value. */
+#define SMELT_PROOF_PATH_MAX 8292u
+
 /* Appends to `proof` what shows that the key has the value it has, or none. STATE_MISMATCH when no
- * commitment is enabled. `value` (may be NULL) gets the value, `*found` whether there is one. */
+ * commitment is enabled. The value, of an account its record, replaces the content of
+ * `value` (may be NULL); `*found` is whether there is one. On failure both are as before. */
 SMELT_API enum smelt_status smelt_state_prove(struct smelt_store *store,
                                               const struct smelt_state_key *key,
                                               struct smelt_buf *proof, struct smelt_buf *value,
                                               bool *found,
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
-/* Needs no store. `*found` and `value` are what the proof shows under `root`. PROOF_INVALID when it
- * shows nothing: not a proof, one of another key, or of another root. */
+/* Needs no store. `*found` and `value` (may be NULL) are what the proof shows under `root`.
+ * PROOF_INVALID when it shows nothing: not a proof, one of another key, or of another root. A key
+ * has one proof under a root: other bytes show nothing. */
 SMELT_API enum smelt_status smelt_proof_verify(const struct smelt_hash *root,
                                                const struct smelt_state_key *key,
                                                struct smelt_slice proof, struct smelt_buf *value,

@@ -2,9 +2,11 @@
  * addresses, and the walk over a whole state. */
 #include "runtime/state/accounts.h"
 
+#include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/status.h"
+#include "runtime/state/commitment.h"
 #include "runtime/state/keys.h"
 
 #include <string.h>
@@ -52,9 +54,9 @@ enum smelt_status sm_state_account_write(struct sm_overlay *overlay,
     if (is_empty(account)) {
         return sm_overlay_delete(overlay, sm_state_key_slice(&key), err);
     }
-    uint8_t record[SM_STATE_ACCOUNT_BYTES];
-    sm_state_encode_account(account, record);
-    return sm_overlay_put(overlay, sm_state_key_slice(&key), sm_slice(record, sizeof(record)), err);
+    uint8_t record[SM_STATE_CONTRACT_BYTES];
+    size_t size = sm_state_encode_account(account, record);
+    return sm_overlay_put(overlay, sm_state_key_slice(&key), sm_slice(record, size), err);
 }
 
 enum smelt_status sm_state_transfer(struct sm_overlay *overlay, const struct smelt_address *from,
@@ -130,6 +132,35 @@ cleanup:
     return status;
 }
 
+/* One write of the state, and in the same batch what it does to the commitment, if there is one. */
+static enum smelt_status write_pair(struct smelt_store *store, struct smelt_slice key,
+                                    struct smelt_slice value, struct smelt_error *err)
+{
+    const struct smelt_store_write write = {
+        .family = SMELT_STORE_STATE, .key = key, .value = value};
+    struct sm_commitment_update *update = NULL;
+    enum smelt_status status = sm_commitment_update(store, &write, 1, &update, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    size_t count = update != NULL ? update->count : 0;
+    struct smelt_store_write *writes =
+        (struct smelt_store_write *)sm_calloc(1 + count, sizeof(*writes));
+    if (writes == NULL) {
+        status = sm_error_no_memory(err, WHERE);
+        goto cleanup;
+    }
+    writes[0] = write;
+    for (size_t i = 0; i < count; i++) {
+        writes[1 + i] = update->writes[i];
+    }
+    status = store->ops->write(store->impl, writes, 1 + count, err);
+cleanup:
+    sm_free(writes);
+    sm_commitment_update_destroy(update);
+    return status;
+}
+
 enum smelt_status smelt_account_fund(struct smelt_store *store, const struct smelt_address *address,
                                      struct smelt_u128 amount, struct smelt_error *err)
 {
@@ -145,13 +176,10 @@ enum smelt_status smelt_account_fund(struct smelt_store *store, const struct sme
         return overflow(err);
     }
     struct sm_state_key key;
-    uint8_t record[SM_STATE_ACCOUNT_BYTES];
+    uint8_t record[SM_STATE_CONTRACT_BYTES];
     sm_state_account_key(address, &key);
-    sm_state_encode_account(&account, record);
-    struct smelt_store_write write = {.family = SMELT_STORE_STATE,
-                                      .key = sm_state_key_slice(&key),
-                                      .value = sm_slice(record, sizeof(record))};
-    return store->ops->write(store->impl, &write, 1, err);
+    size_t size = sm_state_encode_account(&account, record);
+    return write_pair(store, sm_state_key_slice(&key), sm_slice(record, size), err);
 }
 
 struct walk {
@@ -201,4 +229,43 @@ enum smelt_status smelt_state_visit(struct smelt_store *store,
                                  visit_pair, &walk, err);
     store->ops->release(store->impl, snapshot);
     return status != SMELT_STATUS_OK ? status : walk.status;
+}
+
+struct storage_walk {
+    smelt_storage_visit_fn visit;
+    void *context;
+};
+
+static bool visit_own_key(void *context, struct smelt_slice key, struct smelt_slice value)
+{
+    const struct storage_walk *walk = (const struct storage_walk *)context;
+    const size_t before = SMELT_ADDRESS_BYTES + 1;
+    return walk->visit(walk->context, sm_slice(key.data + before, key.size - before), value);
+}
+
+enum smelt_status smelt_storage_visit(struct smelt_store *store,
+                                      const struct smelt_address *address,
+                                      struct smelt_slice prefix, smelt_storage_visit_fn visit,
+                                      void *context, struct smelt_error *err)
+{
+    struct storage_walk walk = {.visit = visit, .context = context};
+    struct sm_state_key key;
+    void *snapshot = NULL;
+    if (store == NULL || address == NULL || visit == NULL ||
+        (prefix.data == NULL && prefix.size != 0)) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "store, address and visitor are required");
+    }
+    if (prefix.size > SM_STATE_KEY_MAX) {
+        return SMELT_STATUS_OK;
+    }
+    sm_state_storage_key(address, prefix, &key);
+    enum smelt_status status = store->ops->snapshot(store->impl, &snapshot, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    status = store->ops->iterate(store->impl, snapshot, SMELT_STORE_STATE, sm_state_key_slice(&key),
+                                 visit_own_key, &walk, err);
+    store->ops->release(store->impl, snapshot);
+    return status;
 }

@@ -8,7 +8,8 @@
  *     layers        3 ──▶ its versions, its events
  *                   2 ──▶ its versions, its events
  *                   1 ──▶ its versions, its events
- *                   0     the store's snapshot: what has been read from it, `is_absent` included
+ *                   0     what has been read from the store's snapshot or from the tip,
+ *                         `is_absent` included; the key remembers the tip's entry and stamp
  *
  * Invariants:
  *   - the versions of a key have strictly falling layer numbers from `top` down, so there is at
@@ -23,31 +24,43 @@
  *   layer n ──drop──▶ the one below    the version is freed; keys stay in the map
  *
  * The map is keyed by SipHash under a random key, so contracts cannot choose colliding keys; its
- * order never shows, since collect sorts. The alternative, a map per layer, makes a miss at depth
- * 64 cost 64 look-ups. */
+ * order never shows, since batches are sorted. The alternative, a map per layer, makes a miss at
+ * depth 64 cost 64 look-ups. In front of it are the keys that were used last, found by a few of
+ * their bytes: who makes these collide gains nothing but the speed of the map. */
 #include "runtime/state/overlay.h"
 
 #include "base/alloc.h"
-#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/checked.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "runtime/state/blocks.h"
+#include "runtime/state/keys.h"
+#include "runtime/state/order.h"
+#include "runtime/state/tip_internal.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define WHERE "state"
 
 /* Slots of the key map at first; always a power of two. */
-#define SLOTS_FIRST  32
-#define LAYERS_FIRST 8
+#define SLOTS_FIRST ((size_t)64)
+/* What a reset keeps at most. */
+#define SLOTS_KEPT   ((size_t)4096)
+#define LAYERS_KEPT  ((size_t)256)
+#define SCRATCH_KEPT ((size_t)64 * 1024)
+#define LAYERS_FIRST ((size_t)8)
+#define RECENT_BITS  5
 
 struct entry {
     struct version *top; /* NULL: not written, and not read yet */
-    size_t key_size;
+    struct entry *next;  /* all entries, the newest first */
+    uint64_t hash;
+    struct sm_tip_ref ref; /* over a tip */
+    bool is_read;          /* there is a version of layer 0 */
+    uint32_t key_size;
     uint8_t key[];
 };
 
@@ -56,15 +69,16 @@ struct version {
     struct version *next;  /* the other keys of the same layer */
     struct version *previous;
     struct entry *entry;
-    size_t layer;
+    uint32_t layer;
+    uint32_t size;
+    uint32_t capacity;
     bool is_absent; /* deleted, or not in the store */
-    size_t size;
-    size_t capacity;
     uint8_t bytes[];
 };
 
 struct event {
     struct event *next;
+    size_t size;                /* of the block */
     struct smelt_event content; /* slices into `bytes` */
     uint8_t bytes[];
 };
@@ -81,14 +95,19 @@ struct slot {
 };
 
 struct sm_overlay {
+    struct sm_tip *tip; /* or */
     struct smelt_store *store;
     void *snapshot;
 
     struct slot *slots; /* linear probing, at most half full, nothing is ever removed */
     size_t slot_count;
+    size_t slot_capacity;
+    struct slot first_slots[SLOTS_FIRST];
+    struct entry *recent[1 << RECENT_BITS];
+    struct entry *entries;
     size_t entry_count;
-    struct sm_hash_key hash_key;
-    struct sm_arena entries; /* keys live until destroy */
+    struct sm_hash_key hash_key; /* over a snapshot; a tip has its own */
+    struct sm_blocks blocks;     /* entries, versions, events */
 
     struct layer *layers; /* layers[0] is layer 1 */
     size_t depth;
@@ -100,22 +119,28 @@ struct sm_overlay {
     struct smelt_event *events;
 };
 
+/* Neither over a tip nor over a store yet. */
+static struct sm_overlay *make_overlay(void)
+{
+    struct sm_overlay *overlay = (struct sm_overlay *)sm_calloc(1, sizeof(*overlay));
+    if (overlay != NULL) {
+        overlay->slots = overlay->first_slots;
+        overlay->slot_count = SLOTS_FIRST;
+        overlay->slot_capacity = SLOTS_FIRST;
+    }
+    return overlay;
+}
+
 enum smelt_status sm_overlay_create(struct smelt_store *store, struct sm_overlay **out,
                                     struct smelt_error *err)
 {
     enum smelt_status status = SMELT_STATUS_OK;
     *out = NULL;
-    struct sm_overlay *overlay = (struct sm_overlay *)sm_calloc(1, sizeof(*overlay));
+    struct sm_overlay *overlay = make_overlay();
     if (overlay == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
     overlay->store = store;
-    overlay->slots = (struct slot *)sm_calloc(SLOTS_FIRST, sizeof(*overlay->slots));
-    if (overlay->slots == NULL) {
-        status = sm_error_no_memory(err, WHERE);
-        goto cleanup;
-    }
-    overlay->slot_count = SLOTS_FIRST;
     SMELT_TRY(sm_hash_key_init(&overlay->hash_key, err));
     SMELT_TRY(store->ops->snapshot(store->impl, &overlay->snapshot, err));
     *out = overlay;
@@ -125,106 +150,184 @@ cleanup:
     return status;
 }
 
+enum smelt_status sm_overlay_create_at(struct sm_tip *tip, struct sm_overlay **out,
+                                       struct smelt_error *err)
+{
+    *out = make_overlay();
+    if (*out == NULL) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    (*out)->tip = tip;
+    return SMELT_STATUS_OK;
+}
+
+static void free_slots(struct sm_overlay *overlay)
+{
+    if (overlay->slots != overlay->first_slots) {
+        sm_free(overlay->slots);
+    }
+}
+
 void sm_overlay_destroy(struct sm_overlay *overlay)
 {
     if (overlay == NULL) {
         return;
     }
-    while (overlay->depth != 0) {
-        sm_overlay_drop(overlay);
-    }
-    for (size_t i = 0; i < overlay->slot_count; i++) {
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without slots their number is 0 */
-        if (overlay->slots[i].entry != NULL) {
-            sm_free(overlay->slots[i].entry->top);
-        }
-    }
     if (overlay->snapshot != NULL) {
         overlay->store->ops->release(overlay->store->impl, overlay->snapshot);
     }
-    sm_arena_deinit(&overlay->entries);
+    sm_blocks_deinit(&overlay->blocks);
     smelt_buf_deinit(&overlay->scratch);
-    sm_free(overlay->slots);
+    free_slots(overlay);
     sm_free(overlay->layers);
     sm_free(overlay->writes);
     sm_free(overlay->events);
     sm_free(overlay);
 }
 
+void sm_overlay_reset(struct sm_overlay *overlay)
+{
+    assert(overlay->tip != NULL);
+    sm_blocks_reset(&overlay->blocks);
+    if (overlay->slot_capacity > SLOTS_KEPT) {
+        free_slots(overlay);
+        overlay->slots = overlay->first_slots;
+        overlay->slot_capacity = SLOTS_FIRST;
+    }
+    overlay->slot_count = SLOTS_FIRST; /* growing clears the others */
+    memset(overlay->slots, 0, SLOTS_FIRST * sizeof(*overlay->slots));
+    memset(overlay->recent, 0, sizeof(overlay->recent));
+    overlay->entries = NULL;
+    overlay->entry_count = 0;
+    if (overlay->layer_capacity > LAYERS_KEPT) {
+        sm_free(overlay->layers);
+        overlay->layers = NULL;
+        overlay->layer_capacity = 0;
+    }
+    overlay->depth = 0;
+    if (overlay->scratch.capacity > SCRATCH_KEPT) {
+        smelt_buf_deinit(&overlay->scratch);
+    }
+    overlay->reads = (struct sm_overlay_reads){0};
+    sm_free(overlay->writes);
+    sm_free(overlay->events);
+    overlay->writes = NULL;
+    overlay->events = NULL;
+}
+
 /* The key map. */
 
 static uint64_t hash_of(const struct sm_overlay *overlay, struct smelt_slice key)
 {
-    return sm_hash_keyed(&overlay->hash_key, key);
+    return overlay->tip != NULL ? sm_tip_hash(overlay->tip, key)
+                                : sm_hash_keyed(&overlay->hash_key, key);
 }
 
-static struct slot *find_slot(struct slot *slots, size_t slot_count, uint64_t hash,
+static struct smelt_slice key_of(const struct entry *entry)
+{
+    return sm_slice(entry->key, entry->key_size);
+}
+
+static inline bool has_key(const struct entry *entry, struct smelt_slice key)
+{
+    return entry->key_size == key.size &&
+           (key.size == 0 || memcmp(entry->key, key.data, key.size) == 0);
+}
+
+/* By the ends of a key, where accounts and the storage of one contract differ. Keys are put
+ * together right before: the last byte may come from another store than those before it, and
+ * loading both at once would wait for that store. */
+static struct entry **recent_place(struct sm_overlay *overlay, struct smelt_slice key)
+{
+    uint64_t first = key.size;
+    uint64_t last = 0;
+    if (key.size > sizeof(first)) {
+        memcpy(&first, key.data, sizeof(first));
+        memcpy(&last, key.data + key.size - sizeof(last) - 1, sizeof(last));
+        last = last << 1 ^ (uint64_t)key.data[key.size - 1] << 32;
+    }
+    uint64_t mixed = (first ^ last) * UINT64_C(0x9e3779b97f4a7c15);
+    return &overlay->recent[mixed >> (64 - RECENT_BITS)];
+}
+
+static struct slot *find_slot(const struct sm_overlay *overlay, uint64_t hash,
                               struct smelt_slice key)
 {
-    size_t at = (size_t)hash & (slot_count - 1);
-    while (slots[at].entry != NULL &&
-           (slots[at].hash != hash ||
-            !sm_slice_equal(sm_slice(slots[at].entry->key, slots[at].entry->key_size), key))) {
-        at = (at + 1) & (slot_count - 1);
+    size_t mask = overlay->slot_count - 1;
+    size_t at = (size_t)hash & mask;
+    while (overlay->slots[at].entry != NULL &&
+           (overlay->slots[at].hash != hash || !has_key(overlay->slots[at].entry, key))) {
+        at = (at + 1) & mask;
     }
-    return &slots[at];
+    return &overlay->slots[at];
 }
 
+/* Entries know their hashes, so the slots are made anew in the same place when there is room. */
 static bool grow_map(struct sm_overlay *overlay)
 {
     size_t count;
     if (!sm_mul_size(overlay->slot_count, 2, &count)) {
         return false;
     }
-    struct slot *slots = (struct slot *)sm_calloc(count, sizeof(*slots));
-    if (slots == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < overlay->slot_count; i++) {
-        if (overlay->slots[i].entry == NULL) {
-            continue;
+    if (count > overlay->slot_capacity) {
+        struct slot *slots = (struct slot *)sm_realloc_array(NULL, count, sizeof(*slots));
+        if (slots == NULL) {
+            return false;
         }
-        size_t at = (size_t)overlay->slots[i].hash & (count - 1);
-        while (slots[at].entry != NULL) {
+        free_slots(overlay);
+        overlay->slots = slots;
+        overlay->slot_capacity = count;
+    }
+    overlay->slot_count = count;
+    memset(overlay->slots, 0, count * sizeof(*overlay->slots));
+    for (struct entry *entry = overlay->entries; entry != NULL; entry = entry->next) {
+        size_t at = (size_t)entry->hash & (count - 1);
+        while (overlay->slots[at].entry != NULL) {
             at = (at + 1) & (count - 1);
         }
-        slots[at] = overlay->slots[i];
+        overlay->slots[at] = (struct slot){entry->hash, entry};
     }
-    sm_free(overlay->slots);
-    overlay->slots = slots;
-    overlay->slot_count = count;
     return true;
+}
+
+static struct entry *add_entry(struct sm_overlay *overlay, uint64_t hash, struct smelt_slice key)
+{
+    if (overlay->entry_count >= overlay->slot_count / 2 && !grow_map(overlay)) {
+        return NULL;
+    }
+    size_t size;
+    struct entry *entry = NULL;
+    if (key.size <= UINT32_MAX && sm_add_size(sizeof(*entry), key.size, &size)) {
+        entry = (struct entry *)sm_blocks_alloc(&overlay->blocks, size);
+    }
+    if (entry == NULL) {
+        return NULL;
+    }
+    *entry = (struct entry){.next = overlay->entries, .hash = hash, .key_size = (uint32_t)key.size};
+    if (key.size != 0) {
+        memcpy(entry->key, key.data, key.size);
+    }
+    *find_slot(overlay, hash, key) = (struct slot){hash, entry};
+    overlay->entries = entry;
+    overlay->entry_count++;
+    return entry;
 }
 
 /* NULL when memory is short. */
 static struct entry *find_or_add_entry(struct sm_overlay *overlay, struct smelt_slice key)
 {
+    struct entry **recent = recent_place(overlay, key);
+    if (*recent != NULL && has_key(*recent, key)) {
+        return *recent;
+    }
     uint64_t hash = hash_of(overlay, key);
-    struct slot *slot = find_slot(overlay->slots, overlay->slot_count, hash, key);
-    if (slot->entry != NULL) {
-        return slot->entry;
-    }
-    if (overlay->entry_count >= overlay->slot_count / 2) {
-        if (!grow_map(overlay)) {
-            return NULL;
-        }
-        slot = find_slot(overlay->slots, overlay->slot_count, hash, key);
-    }
-    size_t size;
-    if (!sm_add_size(sizeof(struct entry), key.size, &size)) {
-        return NULL;
-    }
-    struct entry *entry = (struct entry *)sm_arena_calloc(&overlay->entries, 1, size);
+    struct entry *entry = find_slot(overlay, hash, key)->entry;
     if (entry == NULL) {
-        return NULL;
+        entry = add_entry(overlay, hash, key);
     }
-    entry->key_size = key.size;
-    if (key.size != 0) {
-        memcpy(entry->key, key.data, key.size);
+    if (entry != NULL) {
+        *recent = entry;
     }
-    slot->hash = hash;
-    slot->entry = entry;
-    overlay->entry_count++;
     return entry;
 }
 
@@ -236,24 +339,33 @@ static void set_value(struct version *version, struct smelt_slice value, bool is
     if (value.size != 0) {
         memmove(version->bytes, value.data, value.size);
     }
-    version->size = value.size;
+    version->size = (uint32_t)value.size;
     version->is_absent = is_absent;
 }
 
-static struct version *make_version(struct entry *entry, size_t layer, struct smelt_slice value,
-                                    bool is_absent)
+/* A value of 4 GiB or more is no value: its size has 32 bits in a batch. */
+static struct version *make_version(struct sm_overlay *overlay, struct entry *entry, size_t layer,
+                                    struct smelt_slice value, bool is_absent)
 {
-    size_t size;
-    if (!sm_add_size(sizeof(struct version), value.size, &size)) {
+    if (value.size > UINT32_MAX) {
         return NULL;
     }
-    struct version *version = (struct version *)sm_alloc(size);
+    size_t size = sm_blocks_room(sizeof(struct version) + value.size);
+    struct version *version = (struct version *)sm_blocks_alloc(&overlay->blocks, size);
     if (version == NULL) {
         return NULL;
     }
-    *version = (struct version){.entry = entry, .layer = layer, .capacity = value.size};
+    version->below = NULL;
+    version->entry = entry;
+    version->layer = (uint32_t)layer;
+    version->capacity = (uint32_t)(size - sizeof(*version));
     set_value(version, value, is_absent);
     return version;
+}
+
+static void free_version(struct sm_overlay *overlay, struct version *version)
+{
+    sm_blocks_free(&overlay->blocks, version, sizeof(*version) + version->capacity);
 }
 
 static void link_version(struct layer *layer, struct version *version)
@@ -284,6 +396,21 @@ static struct layer *top_layer(struct sm_overlay *overlay)
     return &overlay->layers[overlay->depth - 1];
 }
 
+static void free_event(struct sm_overlay *overlay, struct event *event)
+{
+    sm_blocks_free(&overlay->blocks, event, event->size);
+}
+
+static void free_events(struct sm_overlay *overlay, struct layer *layer)
+{
+    for (struct event *event = layer->first_event, *next; event != NULL; event = next) {
+        next = event->next;
+        free_event(overlay, event);
+    }
+    layer->first_event = NULL;
+    layer->last_event = NULL;
+}
+
 static enum smelt_status put_version(struct sm_overlay *overlay, struct smelt_slice key,
                                      struct smelt_slice value, bool is_absent,
                                      struct smelt_error *err)
@@ -299,7 +426,7 @@ static enum smelt_status put_version(struct sm_overlay *overlay, struct smelt_sl
         set_value(old, value, is_absent);
         return SMELT_STATUS_OK;
     }
-    struct version *version = make_version(entry, overlay->depth, value, is_absent);
+    struct version *version = make_version(overlay, entry, overlay->depth, value, is_absent);
     if (version == NULL) {
         return sm_error_no_memory(err, WHERE);
     }
@@ -307,30 +434,48 @@ static enum smelt_status put_version(struct sm_overlay *overlay, struct smelt_sl
     if (is_same_layer) {
         version->below = old->below;
         unlink_version(layer, old);
-        sm_free(old);
+        free_version(overlay, old);
     }
     link_version(layer, version);
     entry->top = version;
     return SMELT_STATUS_OK;
 }
 
+/* Into the scratch buffer. */
+static enum smelt_status read_below(struct sm_overlay *overlay, struct entry *entry, bool *is_found,
+                                    struct smelt_error *err)
+{
+    if (overlay->tip != NULL) {
+        struct sm_tip_read read;
+        enum smelt_status status =
+            sm_tip_read(overlay->tip, entry->hash, key_of(entry), &overlay->scratch, &read, err);
+        entry->ref = read.ref;
+        *is_found = read.is_found;
+        overlay->reads.ns += read.ns;
+        overlay->reads.count += read.is_miss;
+        return status;
+    }
+    struct smelt_store *store = overlay->store;
+    uint64_t start = sm_clock_ns();
+    enum smelt_status status = store->ops->get(store->impl, overlay->snapshot, SMELT_STORE_STATE,
+                                               key_of(entry), &overlay->scratch, is_found, err);
+    overlay->reads.ns += sm_clock_ns() - start;
+    overlay->reads.count++;
+    return status;
+}
+
 static enum smelt_status load(struct sm_overlay *overlay, struct entry *entry,
                               struct smelt_error *err)
 {
-    struct smelt_store *store = overlay->store;
     bool is_found = false;
-    uint64_t start = sm_clock_ns();
-    enum smelt_status status =
-        store->ops->get(store->impl, overlay->snapshot, SMELT_STORE_STATE,
-                        sm_slice(entry->key, entry->key_size), &overlay->scratch, &is_found, err);
-    overlay->reads.ns += sm_clock_ns() - start;
-    overlay->reads.count++;
+    enum smelt_status status = read_below(overlay, entry, &is_found, err);
     if (status != SMELT_STATUS_OK) {
         return status;
     }
     struct smelt_slice value = is_found ? sm_buf_slice(&overlay->scratch) : sm_slice(NULL, 0);
-    entry->top = make_version(entry, 0, value, !is_found);
-    return entry->top != NULL ? SMELT_STATUS_OK : sm_error_no_memory(err, WHERE);
+    entry->top = make_version(overlay, entry, 0, value, !is_found);
+    entry->is_read = entry->top != NULL;
+    return entry->is_read ? SMELT_STATUS_OK : sm_error_no_memory(err, WHERE);
 }
 
 /* Layers. */
@@ -340,7 +485,7 @@ enum smelt_status sm_overlay_push(struct sm_overlay *overlay, struct smelt_error
     if (overlay->depth == overlay->layer_capacity) {
         size_t capacity = overlay->layer_capacity != 0 ? overlay->layer_capacity : LAYERS_FIRST / 2;
         struct layer *layers = NULL;
-        if (sm_mul_size(capacity, 2, &capacity)) {
+        if (sm_mul_size(capacity, 2, &capacity) && capacity <= UINT32_MAX) {
             layers = (struct layer *)sm_realloc_array(overlay->layers, capacity, sizeof(*layers));
         }
         if (layers == NULL) {
@@ -360,12 +505,9 @@ void sm_overlay_drop(struct sm_overlay *overlay)
     for (struct version *version = layer->versions, *next; version != NULL; version = next) {
         next = version->next;
         version->entry->top = version->below;
-        sm_free(version);
+        free_version(overlay, version);
     }
-    for (struct event *event = layer->first_event, *next; event != NULL; event = next) {
-        next = event->next;
-        sm_free(event);
-    }
+    free_events(overlay, layer);
     overlay->depth--;
 }
 
@@ -381,9 +523,9 @@ void sm_overlay_merge(struct sm_overlay *overlay)
         if (below != NULL && below->layer == overlay->depth) {
             version->below = below->below;
             unlink_version(parent, below);
-            sm_free(below);
+            free_version(overlay, below);
         }
-        version->layer = overlay->depth;
+        version->layer = (uint32_t)overlay->depth;
         link_version(parent, version);
     }
     if (layer->first_event == NULL) {
@@ -451,7 +593,7 @@ enum smelt_status sm_overlay_emit(struct sm_overlay *overlay, const struct smelt
     struct event *event = NULL;
     if (sm_add_size(sizeof(*event), source->topic.size, &size) &&
         sm_add_size(size, source->data.size, &size)) {
-        event = (struct event *)sm_alloc(size);
+        event = (struct event *)sm_blocks_alloc(&overlay->blocks, size);
     }
     if (event == NULL) {
         return sm_error_no_memory(err, WHERE);
@@ -464,6 +606,7 @@ enum smelt_status sm_overlay_emit(struct sm_overlay *overlay, const struct smelt
         memcpy(data, source->data.data, source->data.size);
     }
     event->next = NULL;
+    event->size = size;
     event->content = (struct smelt_event){.address = source->address,
                                           .topic = sm_slice(event->bytes, source->topic.size),
                                           .data = sm_slice(data, source->data.size)};
@@ -476,12 +619,96 @@ enum smelt_status sm_overlay_emit(struct sm_overlay *overlay, const struct smelt
     return SMELT_STATUS_OK;
 }
 
-/* The end. */
-
-static int compare_writes(const void *a, const void *b)
+bool sm_overlay_take_events(struct sm_overlay *overlay, sm_overlay_take_fn take, void *context)
 {
-    return sm_slice_compare(((const struct smelt_store_write *)a)->key,
-                            ((const struct smelt_store_write *)b)->key);
+    struct layer *layer = top_layer(overlay);
+    for (const struct event *event = layer->first_event; event != NULL; event = event->next) {
+        if (!take(context, &event->content)) {
+            return false;
+        }
+    }
+    free_events(overlay, layer);
+    return true;
+}
+
+size_t sm_overlay_storage_writes(const struct sm_overlay *overlay)
+{
+    assert(overlay->depth != 0);
+    size_t count = 0;
+    for (const struct version *version = overlay->layers[overlay->depth - 1].versions;
+         version != NULL; version = version->next) {
+        count += sm_state_is_storage_key(key_of(version->entry));
+    }
+    return count;
+}
+
+/* The end, over a tip. */
+
+bool sm_overlay_is_current(const struct sm_overlay *overlay)
+{
+    assert(overlay->tip != NULL);
+    for (const struct entry *entry = overlay->entries; entry != NULL; entry = entry->next) {
+        if (entry->is_read &&
+            !sm_tip_is_current(overlay->tip, entry->hash, key_of(entry), entry->ref)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum smelt_status sm_overlay_publish(struct sm_overlay *overlay, struct smelt_error *err)
+{
+    assert(overlay->tip != NULL && overlay->depth == 1);
+    struct version *versions = overlay->layers[0].versions;
+    size_t count = 0;
+    for (struct version *version = versions; version != NULL; version = version->next) {
+        struct entry *entry = version->entry;
+        entry->ref.entry = sm_tip_prepare(overlay->tip, entry->ref.entry, entry->hash,
+                                          key_of(entry), version->size);
+        if (entry->ref.entry == NULL) {
+            return sm_error_no_memory(err, WHERE);
+        }
+        count++;
+    }
+    if (!sm_tip_reserve(overlay->tip, count)) {
+        return sm_error_no_memory(err, WHERE);
+    }
+    for (const struct version *version = versions; version != NULL; version = version->next) {
+        sm_tip_publish(overlay->tip, version->entry->ref.entry,
+                       sm_slice(version->bytes, version->size), version->is_absent);
+    }
+    return SMELT_STATUS_OK;
+}
+
+/* The end, over a snapshot or a tip. */
+
+/* The writes of the bottom layer, in the store's order. */
+static bool sort_writes(const struct layer *layer, struct smelt_store_write *writes, size_t count)
+{
+    size_t at = 0;
+    struct sm_order_item *items =
+        (struct sm_order_item *)sm_realloc_array(NULL, count, sizeof(*items));
+    const struct version **versions =
+        (const struct version **)sm_realloc_array(NULL, count, sizeof(const struct version *));
+    bool is_done = items != NULL && versions != NULL;
+    for (const struct version *version = layer->versions; is_done && version != NULL;
+         version = version->next) {
+        items[at] = (struct sm_order_item){.key = version->entry->key,
+                                           .key_size = version->entry->key_size,
+                                           .index = (uint32_t)at};
+        versions[at++] = version;
+    }
+    is_done = is_done && sm_order_keys(items, count);
+    for (size_t i = 0; is_done && i < count; i++) {
+        const struct version *version = versions[items[i].index];
+        writes[i] = (struct smelt_store_write){.family = SMELT_STORE_STATE,
+                                               .key = key_of(version->entry),
+                                               .value = sm_slice(version->bytes, version->size),
+                                               .is_delete = version->is_absent};
+    }
+    sm_free(items);
+    sm_free(versions);
+    return is_done;
 }
 
 enum smelt_status sm_overlay_collect(struct sm_overlay *overlay, struct sm_overlay_result *out,
@@ -511,18 +738,12 @@ enum smelt_status sm_overlay_collect(struct sm_overlay *overlay, struct sm_overl
         return sm_error_no_memory(err, WHERE);
     }
     overlay->events = events;
-    for (const struct version *version = layer->versions; version != NULL;
-         version = version->next) {
-        *writes++ = (struct smelt_store_write){
-            .family = SMELT_STORE_STATE,
-            .key = sm_slice(version->entry->key, version->entry->key_size),
-            .value = sm_slice(version->bytes, version->size),
-            .is_delete = version->is_absent};
+    if (!sort_writes(layer, writes, write_count)) {
+        return sm_error_no_memory(err, WHERE);
     }
     for (const struct event *event = layer->first_event; event != NULL; event = event->next) {
         *events++ = event->content;
     }
-    qsort(overlay->writes, write_count, sizeof(*overlay->writes), compare_writes);
     *out = (struct sm_overlay_result){.writes = overlay->writes,
                                       .write_count = write_count,
                                       .events = overlay->events,

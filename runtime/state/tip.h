@@ -6,16 +6,18 @@
  * What is published since the last `collect` is the next batch. Everything else is a copy of what
  * the store holds, or of a batch on its way there, and may be forgotten.
  *
- *     unknown   --read, publish-->  known
- *     published --collect-->        part of a batch, kept until sm_tip_written says that the store
- * has it published --revert-->         unknown written   --trim-->           unknown, least
- * recently used first
+ *     unknown    --read, publish-->  known
+ *     published  --collect-->        part of a batch, kept until sm_tip_written says that the store
+ *                                    has it
+ *     published  --revert-->         as at the last collect: unknown, or the batch's value
+ *     written    --trim-->           unknown, about least recently used first
  *
- * A stamp changes with every publication of its key and is never used twice: a read of the tip is
- * still right as long as the stamp is the same. That is all that validating an optimistic execution
- * needs.
+ * A stamp changes with every publication of its key and is never used twice while an overlay is in
+ * use, which is until it is reset: a read of the tip is still right as long as the stamp is the
+ * same. That is all that validating an optimistic execution needs.
  *
- * Threads: any number may read while one publishes. Everything else needs the tip for itself. */
+ * Threads: any number may read while one publishes. Everything else needs the tip for itself, and
+ * but for sm_tip_collect no overlay in use; sm_tip_figures goes beside anything. */
 #ifndef SM_STATE_TIP_H
 #define SM_STATE_TIP_H
 
@@ -24,13 +26,14 @@
 
 struct sm_tip;
 
-/* Keeps what it knows within about `bytes_max`, published keys aside, which it has to keep. */
+/* Keeps what it knows within about `bytes_max`, published keys aside, which it has to keep. Reads
+ * that find it full leave it as it is; room is made by sm_tip_written. */
 enum smelt_status sm_tip_create(struct smelt_store *store, uint64_t bytes_max, struct sm_tip **out,
                                 struct smelt_error *err);
 void sm_tip_destroy(struct sm_tip *tip);
 
 /* Before executions: forgets everything when somebody else has written to the store since the last
- * sm_tip_written (the store's `version` tells). Not while a batch is on its way. */
+ * sm_tip_written (the store's `version` tells). Not with anything published or on its way. */
 void sm_tip_begin(struct sm_tip *tip);
 
 /* What has been published since the last collect or revert, in ascending key order, a key once: its
@@ -48,9 +51,9 @@ enum smelt_status sm_tip_collect(struct sm_tip *tip, struct sm_tip_batch *out,
                                  struct smelt_error *err);
 void sm_tip_batch_deinit(struct sm_tip_batch *batch);
 
-/* Forgets what has been published since the last collect. */
+/* Forgets what has been published since the last collect; may be while a batch is on its way. */
 void sm_tip_revert(struct sm_tip *tip);
-/* The store has all that was collected. Makes room. */
+/* The store has all that was collected. Makes room. What has been published since stays. */
 void sm_tip_written(struct sm_tip *tip);
 /* A batch did not get to the store: forgets everything. */
 void sm_tip_clear(struct sm_tip *tip);

@@ -1,19 +1,20 @@
 /* The ledger: what a wave leaves behind besides the state. Receipts and events are encoded as they
  * arise, collected in order, and closed into a record; docs/waves.md has the encodings.
  *
- *     a run of transactions --sm_journal_add-->    journal   (any thread, any time)
- *     journals, in order    --sm_ledger_append-->  ledger
- *     ledger                --sm_ledger_close-->   digests and counts of the record
- *                           --sm_ledger_writes-->  families RECEIPTS, EVENTS and META of the batch
+ *     a transaction       --sm_journal_event, _receipt-->  journal   (any thread, any time)
+ *     journals, in order  --sm_ledger_append-->            ledger
+ *     ledger              --sm_ledger_totals, _receipts_digest, _events_root-->  record
+ *                         --sm_ledger_writes-->  families RECEIPTS, EVENTS and META of the batch
  *
  * On disk (numbers in keys big-endian, so that they sort):
  *
  *   RECEIPTS  'w' ‖ number u64                  -> record
  *   RECEIPTS  'p' ‖ number u64 ‖ page u32       -> receipts of transactions 64·page …
- *   RECEIPTS  'i' ‖ id[32]                      -> number u64 ‖ index u32
- *   EVENTS    number u64 ‖ page u32             -> events of transactions 64·page …; none without
- * events META      "chain-id"                        -> u64 LE META      "wave" -> number u64 LE ‖
- * digest of its record
+ *   RECEIPTS  'i' ‖ id[32]                      -> number u64 LE ‖ index u32 LE, of the newest
+ *   EVENTS    number u64 ‖ page u32             -> events of transactions 64·page …, if any
+ *   META      "chain-id"                        -> u64 LE
+ *   META      "wave"                            -> number u64 LE ‖ digest of its record
+ *   META      "receipts-from"                   -> number u64 LE: waves before were pruned
  *
  * Encoded receipts and events do not contain what depends on the transactions before
  * (`first_event`, an event's index): pages carry it in their header. So a journal can be made
@@ -25,12 +26,31 @@
 
 #define SM_LEDGER_PAGE 64u /* transactions; on disk */
 
+/* How much of a journal is one transaction's. */
+struct sm_journal_mark {
+    size_t receipt_bytes;
+    size_t event_bytes;
+    uint32_t event_count;
+};
+
+/* An item that is in a journal's bloom already, as it is in `events`. */
+struct sm_journal_item {
+    size_t offset;
+    size_t size;
+    bool is_set;
+};
+#define SM_JOURNAL_ITEMS 16u
+
 /* Receipts and events of successive transactions. Zero-initialise. */
 struct sm_journal {
     struct smelt_buf receipts; /* encoded, one after the other */
     struct smelt_buf events;   /* encoded, one after the other */
     struct smelt_buf leaves;   /* a struct smelt_hash per event: its leaf in the Merkle tree */
     struct smelt_buf ids;      /* index u32 LE ‖ id[32], of the transactions that have one */
+    struct smelt_buf marks;    /* a struct sm_journal_mark per receipt */
+    struct sm_journal_item items[SM_JOURNAL_ITEMS];
+    uint32_t marked_events; /* those that a receipt has taken */
+    size_t marked_event_bytes;
     uint32_t receipt_count;
     uint32_t event_count;
     uint32_t rejected_count;
@@ -52,8 +72,11 @@ void sm_journal_deinit(struct sm_journal *journal);
 
 struct sm_ledger;
 
+/* With one reference. */
 enum smelt_status sm_ledger_create(uint64_t wave, struct sm_ledger **out, struct smelt_error *err);
-void sm_ledger_destroy(struct sm_ledger *ledger);
+/* Once it is closed, threads may share it. */
+struct sm_ledger *sm_ledger_acquire(struct sm_ledger *ledger);
+void sm_ledger_release(struct sm_ledger *ledger); /* NULL is fine; the last one frees */
 
 /* The journal of the next transactions: none before it is missing. Copies. */
 enum smelt_status sm_ledger_append(struct sm_ledger *ledger, const struct sm_journal *journal,
@@ -92,7 +115,15 @@ struct sm_ledger_head {
 enum smelt_status sm_ledger_head(struct smelt_store *store, struct sm_ledger_head *out,
                                  struct smelt_error *err);
 
-/* Appends deletions of receipts, events and ids of `number`. Keys are owned by `keys`. */
+/* The first wave that has receipts: those before were pruned, or have not been. 0 before there is
+ * a wave. */
+enum smelt_status sm_ledger_kept(struct smelt_store *store, uint64_t *out, struct smelt_error *err);
+
+/* Appends deletions of receipts, events and ids of `number`, and a write that says so. Waves are
+ * pruned in ascending order. Reads the newest state, to tell whether an id is that of a later
+ * transaction by now: all earlier batches must be in it, and in a batch of its own wave the
+ * deletions come before what the ledger writes. `keys` is empty before, and what the list points
+ * to after. Nothing is appended for a wave that was pruned before, or has not been. */
 enum smelt_status sm_ledger_prune(struct smelt_store *store, uint64_t number,
                                   struct smelt_buf *keys, struct sm_write_list *list,
                                   struct smelt_error *err);

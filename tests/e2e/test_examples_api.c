@@ -158,6 +158,7 @@ static bool mix_account(void *context, const struct smelt_address *address,
     mix(context, &account_->balance, sizeof(account_->balance));
     mix(context, &account_->nonce, sizeof(account_->nonce));
     mix(context, &account_->code_hash, sizeof(account_->code_hash));
+    mix(context, &account_->owner, sizeof(account_->owner));
     return true;
 }
 

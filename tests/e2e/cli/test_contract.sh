@@ -112,12 +112,14 @@ echo "== value"
 poor() { refuses 1 insufficient_balance call "$address" value --state "$state" --from "$from" --value 1; }
 unchanged poor
 run_json 0 account fund "$from" 340282366920938463463374607431768211455 --state "$state"
-holds ".address == \"$from\" and .balance == \"340282366920938463463374607431768211455\" and .code_hash == null and (.nonce | type == \"number\")"
+holds ".address == \"$from\" and .balance == \"340282366920938463463374607431768211455\" and .code_hash == null and .owner == null and (.nonce | type == \"number\")"
 unchanged refuses 1 balance_overflow account fund "$from" 1 --state "$state"
 call 0 value --from "$from" --value 258
 holds '.return_data == "02010000000000000000000000000000"'
 run_json 0 account show "$address" --state "$state"
-holds '.balance == "258" and (.code_hash | test("^[0-9a-f]{64}$"))'
+holds '.balance == "258" and (.code_hash | test("^[0-9a-f]{64}$")) and .owner == "'"$zeroes"'"'
+run 0 account show "$address" --state "$state"
+grep -q "owner *$zeroes" "$answer" || fail "human contract"
 run_json 0 account show "$from" --state "$state"
 holds '.balance == "340282366920938463463374607431768211197" and (.nonce | type == "number")'
 run 0 account show "$from" --state "$state"

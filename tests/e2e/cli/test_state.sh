@@ -17,7 +17,7 @@ run_json 0 state dump --state "$state"
 holds '.profile == null and .schedule == null and .policy == null and (.accounts | length == 1 and .[0].storage == [])'
 run 0 state dump --state "$state"
 run_json 0 account show "$(printf '1%.0s' {1..64})" --state "$state"
-holds '.balance == "0" and .nonce == 0 and .code_hash == null'
+holds '.balance == "0" and .nonce == 0 and .code_hash == null and .owner == null'
 
 echo "== the state remembers its schedule"
 deploy "$contracts/counter.wat" --schedule unit --value 10

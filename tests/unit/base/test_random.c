@@ -1,4 +1,5 @@
-/* The keyed hash against the vectors of the SipHash paper (Aumasson and Bernstein, 2012), and keys
+/* The keyed hash against values of an independent implementation, which agrees with the vectors of
+ * the SipHash paper (Aumasson and Bernstein, 2012) for its 2-4 and with CPython for 1-3; and keys
  * that differ. */
 #include "base/bytes.h"
 #include "base/random.h"
@@ -14,10 +15,10 @@ static void test_siphash(void **state)
         size_t size;
         uint64_t hash;
     } cases[] = {
-        {0, UINT64_C(0x726fdb47dd0e0e31)},
-        {8, UINT64_C(0x93f5f5799a932462)},
-        {15, UINT64_C(0xa129ca6149be45e5)},
-        {63, UINT64_C(0x958a324ceb064572)},
+        {0, UINT64_C(0xabac0158050fc4dc)},
+        {8, UINT64_C(0x369095118d299a8e)},
+        {15, UINT64_C(0xd320d86d2a519956)},
+        {63, UINT64_C(0x9d199062b7bbb3a8)},
     };
     struct sm_hash_key key;
     uint8_t data[63];

@@ -37,13 +37,21 @@ static enum smelt_status store_get(void *impl, void *snapshot, enum smelt_store_
                                    struct smelt_error *err)
 {
     struct fixture *fixture = (struct fixture *)impl;
-    if (fixture->fail_get == 1) {
+    size_t left = atomic_load(&fixture->fail_get);
+    if (fixture->around_get != NULL) {
+        fixture->around_get(fixture);
+    }
+    while (left > 1 && !atomic_compare_exchange_weak(&fixture->fail_get, &left, left - 1)) {
+    }
+    if (left == 1) {
         return sm_error_set(err, SMELT_STATUS_IO, "store", "read failed on demand");
     }
-    if (fixture->fail_get > 1) {
-        fixture->fail_get--;
+    enum smelt_status status =
+        fixture->inner->ops->get(fixture->inner->impl, snapshot, family, key, value, found, err);
+    if (fixture->around_get != NULL) {
+        fixture->around_get(fixture);
     }
-    return fixture->inner->ops->get(fixture->inner->impl, snapshot, family, key, value, found, err);
+    return status;
 }
 
 static enum smelt_status store_iterate(void *impl, void *snapshot, enum smelt_store_family family,
@@ -58,6 +66,9 @@ static enum smelt_status store_write(void *impl, const struct smelt_store_write 
                                      size_t count, struct smelt_error *err)
 {
     struct fixture *fixture = (struct fixture *)impl;
+    if (fixture->before_write != NULL) {
+        fixture->before_write(fixture, writes, count);
+    }
     if (fixture->fail_write) {
         return sm_error_set(err, SMELT_STATUS_NO_SPACE, "store", "write failed on demand");
     }
@@ -163,6 +174,16 @@ int fixture_setup(void **state)
     fixture->writes = 0;
     *state = fixture;
     return 0;
+}
+
+void fixture_reopen(struct fixture *fixture, struct smelt_engine_options options)
+{
+    smelt_engine_destroy(fixture->engine);
+    fixture->engine = NULL;
+    options.store = &fixture->store;
+    options.schedule = fixture->schedule;
+    options.source = fixture_source(fixture);
+    assert_int_equal(smelt_engine_create(&options, &fixture->engine, NULL), SMELT_STATUS_OK);
 }
 
 void fixture_destroy(struct fixture *fixture)

@@ -19,10 +19,15 @@ struct fixture {
     struct smelt_transaction transaction; /* from alice, the default fuel */
     struct smelt_receipt *receipt;        /* of the last call */
     struct smelt_error err;
-    atomic_size_t opens;       /* artefacts taken from the source */
-    size_t writes;             /* batches */
-    size_t fail_get;           /* 1: the next get fails, and all after it; 0: none */
-    bool fail_write;           /* the next batches fail */
+    atomic_size_t opens;    /* artefacts taken from the source */
+    size_t writes;          /* batches */
+    atomic_size_t fail_get; /* 1: the next get fails, and all after it; 0: none */
+    atomic_bool fail_write; /* the next batches fail */
+    /* Called before and after each get, and before each batch; NULL: nothing. */
+    void (*around_get)(struct fixture *fixture);
+    void (*before_write)(struct fixture *fixture, const struct smelt_store_write *writes,
+                         size_t count);
+    void *hook_context;
     enum smelt_status refusal; /* of the source; OK: it serves */
     size_t blocks;             /* in use before the set-up */
 };
@@ -37,6 +42,9 @@ int fixture_teardown(void **state); /* fails when memory is still in use */
 void fixture_destroy(struct fixture *fixture);
 
 struct smelt_artefact_source fixture_source(struct fixture *fixture);
+
+/* Another engine over the same store; store, schedule and source are filled in. */
+void fixture_reopen(struct fixture *fixture, struct smelt_engine_options options);
 
 /* A script for the guest; see guest_host.c. */
 struct script {

@@ -191,8 +191,10 @@ static void loads_and_node_failures_are_logged(void **state)
     assert_int_equal(fixture_try_call(fixture, &bob, "run", NULL, 0), SMELT_STATUS_NO_CONTRACT);
     assert_int_equal(lines.counts[SMELT_LOG_WARNING], 0); /* nobody's failure */
     fixture->fail_get = 1;
+    fixture->transaction.is_static = true;
     assert_int_equal(fixture_try_call(fixture, &first, "run", NULL, 0), SMELT_STATUS_IO);
     fixture->fail_get = 0;
+    fixture->transaction.is_static = false;
     assert_int_equal(lines.counts[SMELT_LOG_WARNING], 1);
     assert_string_equal(lines.last[SMELT_LOG_WARNING],
                         "a transaction failed: io: read failed on demand");

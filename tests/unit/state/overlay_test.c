@@ -2,6 +2,7 @@
 #include "runtime/state/overlay.h"
 
 #include "base/status.h"
+#include "runtime/state/keys.h"
 #include "tests/unit/state/state_support.h"
 
 /* Helpers. */
@@ -183,6 +184,172 @@ static void test_many_keys_and_many_layers(void **state)
     smelt_store_close(store);
 }
 
+struct taken {
+    struct smelt_buf topics;
+    size_t left; /* calls until one returns false */
+};
+
+static bool take_event(void *context, const struct smelt_event *event)
+{
+    struct taken *taken = (struct taken *)context;
+    if (taken->left == 0) {
+        return false;
+    }
+    taken->left--;
+    return sm_buf_append(&taken->topics, event->topic.data, event->topic.size);
+}
+
+static void assert_taken(struct sm_overlay *overlay, size_t calls, bool is_done, const char *topics)
+{
+    struct taken taken = {.left = calls};
+    assert_true(sm_buf_reserve(&taken.topics, 1));
+    assert_int_equal(sm_overlay_take_events(overlay, take_event, &taken), is_done);
+    assert_true(sm_slice_equal_text(sm_buf_slice(&taken.topics), topics));
+    smelt_buf_deinit(&taken.topics);
+}
+
+static void test_events_are_taken_from_the_top_layer(void **state)
+{
+    (void)state;
+    struct smelt_store *store = open_store();
+    struct sm_overlay *overlay = open_overlay(store, 1);
+    assert_taken(overlay, 0, true, "");
+    emit(overlay, "a", "below");
+    assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
+    emit(overlay, "b", "");
+    emit(overlay, "c", "");
+    assert_taken(overlay, 1, false, "b");
+    assert_taken(overlay, 5, true, "bc");
+    assert_taken(overlay, 5, true, "");
+    emit(overlay, "d", "");
+    sm_overlay_merge(overlay);
+    struct sm_overlay_result result = collect(overlay);
+    assert_int_equal(result.event_count, 2);
+    assert_true(sm_slice_equal_text(result.events[0].topic, "a"));
+    assert_true(sm_slice_equal_text(result.events[1].topic, "d"));
+    sm_overlay_destroy(overlay);
+    smelt_store_close(store);
+}
+
+static void test_storage_writes_are_counted_in_the_top_layer(void **state)
+{
+    (void)state;
+    static const struct smelt_address address = {{1}};
+    struct smelt_store *store = open_store();
+    struct sm_overlay *overlay = open_overlay(store, 1);
+    struct sm_state_key account;
+    struct sm_state_key first;
+    struct sm_state_key second;
+    sm_state_account_key(&address, &account);
+    sm_state_storage_key(&address, text("a"), &first);
+    sm_state_storage_key(&address, text(""), &second);
+    assert_int_equal(sm_overlay_storage_writes(overlay), 0);
+    assert_int_equal(sm_overlay_put(overlay, sm_state_key_slice(&account), text("x"), NULL),
+                     SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_storage_writes(overlay), 0);
+    assert_int_equal(sm_overlay_put(overlay, sm_state_key_slice(&first), text("x"), NULL),
+                     SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_put(overlay, sm_state_key_slice(&first), text("y"), NULL),
+                     SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_storage_writes(overlay), 1);
+    assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_storage_writes(overlay), 0);
+    assert_int_equal(sm_overlay_delete(overlay, sm_state_key_slice(&first), NULL), SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_put(overlay, sm_state_key_slice(&second), text("x"), NULL),
+                     SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_storage_writes(overlay), 2);
+    sm_overlay_merge(overlay);
+    assert_int_equal(sm_overlay_storage_writes(overlay), 2);
+    sm_overlay_destroy(overlay);
+    smelt_store_close(store);
+}
+
+/* Memory. */
+
+static void test_growing_values_reuse_their_memory(void **state)
+{
+    (void)state;
+    enum { GROWN = 20000 };
+    static uint8_t bytes[GROWN];
+    struct smelt_store *store = open_store();
+    struct sm_overlay *overlay = open_overlay(store, 1);
+    size_t blocks = sm_alloc_blocks();
+    for (int round = 0; round < 3; round++) {
+        for (size_t size = 0; size < GROWN; size += 7) {
+            assert_int_equal(sm_overlay_put(overlay, text("k"), sm_slice(bytes, size), NULL),
+                             SMELT_STATUS_OK);
+            /* one value, and the chunk that the small ones were in */
+            assert_true(sm_alloc_blocks() <= blocks + 2);
+        }
+        assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
+        for (size_t size = 0; size < GROWN; size += 7) {
+            assert_int_equal(sm_overlay_put(overlay, text("k"), sm_slice(bytes, size), NULL),
+                             SMELT_STATUS_OK);
+        }
+        assert_true(sm_alloc_blocks() <= blocks + 3);
+        if (round == 1) {
+            sm_overlay_merge(overlay);
+        } else {
+            sm_overlay_drop(overlay);
+        }
+    }
+    /* layers that come and go leave nothing behind */
+    size_t before = 0;
+    for (unsigned round = 0; round < 100; round++) {
+        assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
+        for (unsigned i = 0; i < 200; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof(key), "%u", i);
+            assert_int_equal(
+                sm_overlay_put(overlay, text(key), sm_slice(bytes, i + round % 3), NULL),
+                SMELT_STATUS_OK);
+            emit(overlay, key, key);
+        }
+        sm_overlay_drop(overlay);
+        if (round < 3) { /* each size was there once */
+            before = sm_alloc_blocks();
+        }
+        assert_int_equal(sm_alloc_blocks(), before);
+    }
+    sm_overlay_destroy(overlay);
+    smelt_store_close(store);
+}
+
+static void test_a_reset_gives_back_what_a_huge_transaction_took(void **state)
+{
+    (void)state;
+    static uint8_t bytes[70000];
+    struct smelt_store *store = open_store();
+    struct sm_tip *tip = NULL;
+    struct sm_overlay *overlay = NULL;
+    assert_int_equal(sm_tip_create(store, 0, &tip, NULL), SMELT_STATUS_OK);
+    assert_int_equal(sm_overlay_create_at(tip, &overlay, NULL), SMELT_STATUS_OK);
+    size_t blocks = sm_alloc_blocks();
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 400; i++) {
+            assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
+        }
+        for (unsigned i = 0; i < 20000; i++) {
+            char key[16];
+            (void)snprintf(key, sizeof(key), "%u", i);
+            put(overlay, key, key);
+        }
+        assert_int_equal(
+            sm_overlay_put(overlay, text("large"), sm_slice(bytes, sizeof(bytes)), NULL),
+            SMELT_STATUS_OK);
+        emit(overlay, "topic", "data");
+        assert_true(sm_alloc_blocks() > blocks + 30);
+        sm_overlay_reset(overlay);
+        assert_true(sm_alloc_blocks() <= blocks + 4); /* chunks of 8 to 64 KiB */
+        assert_int_equal(sm_overlay_depth(overlay), 0);
+        assert_get(overlay, "1", NULL);
+        assert_get(overlay, "large", NULL);
+    }
+    sm_overlay_destroy(overlay);
+    sm_tip_destroy(tip);
+    smelt_store_close(store);
+}
+
 /* The reference. */
 
 enum { KEYS = 24, VALUE_MAX = 96, DEPTH_MAX = 12, EVENTS_MAX = 512 };
@@ -334,9 +501,13 @@ static void step(struct sm_overlay *overlay, struct reference *reference, uint64
     assert_int_equal(sm_overlay_depth(overlay), reference->depth);
 }
 
+/* Over a snapshot, or over a tip with or without room. */
 static void run_sequence(struct reference *reference, uint64_t seed)
 {
     struct smelt_store *store = open_store();
+    struct sm_tip *tip = NULL;
+    struct sm_overlay *overlay = NULL;
+    uint64_t kind = seed % 3;
     memset(reference, 0, sizeof(*reference));
     for (size_t i = 0; i < KEYS; i++) {
         uint8_t bytes[VALUE_MAX];
@@ -349,7 +520,13 @@ static void run_sequence(struct reference *reference, uint64_t seed)
         reference_set(&reference->layers[0].values[i], write.value, true);
         reference->layers[0].values[i].is_written = false;
     }
-    struct sm_overlay *overlay = open_overlay(store, 1);
+    if (kind == 0) {
+        overlay = open_overlay(store, 0);
+    } else {
+        assert_int_equal(sm_tip_create(store, kind << 11, &tip, NULL), SMELT_STATUS_OK);
+        assert_int_equal(sm_overlay_create_at(tip, &overlay, NULL), SMELT_STATUS_OK);
+    }
+    assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
     reference->depth = 1;
     reference->layers[1] = reference->layers[0];
     size_t steps = 20 + random_below(&seed, 180);
@@ -370,6 +547,7 @@ static void run_sequence(struct reference *reference, uint64_t seed)
     }
     compare_result(overlay, reference);
     sm_overlay_destroy(overlay);
+    sm_tip_destroy(tip);
     smelt_store_close(store);
 }
 
@@ -483,7 +661,7 @@ static void test_growing_the_key_map_may_fail(void **state)
             failures++;
         }
     }
-    assert_true(failures > 300); /* one per value at least, and those of the map */
+    assert_true(failures >= 7); /* the map grows four times, and takes three chunks of memory */
     assert_int_equal(collect(overlay).write_count, 300);
     sm_overlay_destroy(overlay);
     smelt_store_close(store);
@@ -558,6 +736,11 @@ int main(void)
         cmocka_unit_test_teardown(test_a_value_may_be_copied_from_the_overlay, check_leaks),
         cmocka_unit_test_teardown(test_events_keep_their_order, check_leaks),
         cmocka_unit_test_teardown(test_many_keys_and_many_layers, check_leaks),
+        cmocka_unit_test_teardown(test_events_are_taken_from_the_top_layer, check_leaks),
+        cmocka_unit_test_teardown(test_storage_writes_are_counted_in_the_top_layer, check_leaks),
+        cmocka_unit_test_teardown(test_growing_values_reuse_their_memory, check_leaks),
+        cmocka_unit_test_teardown(test_a_reset_gives_back_what_a_huge_transaction_took,
+                                  check_leaks),
         cmocka_unit_test_teardown(test_random_sequences_agree_with_full_copies, check_leaks),
         cmocka_unit_test_teardown(test_short_memory_loses_nothing, check_leaks),
         cmocka_unit_test_teardown(test_growing_the_key_map_may_fail, check_leaks),

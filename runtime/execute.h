@@ -1,0 +1,68 @@
+/* Executing the transactions of a wave, one after the other, over an overlay at the tip. The rules
+ * are in docs/waves.md (W1 …).
+ *
+ *     sm_lane_begin         nothing executed yet; also to start again
+ *     sm_lane_execute       the next transaction: its effects in the overlay's one layer, its
+ * receipt and events in the journal (publish overlay and journal) sm_lane_deinit
+ *
+ * What a wave does at its end, upgrades and the payment of fees, is kept in `upgrades` and the
+ * journal until then. */
+#ifndef SM_RUNTIME_EXECUTE_H
+#define SM_RUNTIME_EXECUTE_H
+
+#include "runtime/engine.h"
+#include "runtime/host/frame.h"
+
+#include <smelt/wave.h>
+
+/* A module that the wave deploys or upgrades to, got before anything is executed. */
+struct sm_wave_module {
+    struct smelt_hash hash;
+    struct smelt_slice wasm;
+    enum smelt_status refusal;    /* a 200s status, or OK */
+    struct sm_contract *contract; /* NULL when refused */
+    const struct sm_export *init; /* NULL: none */
+    bool is_used;                 /* by a transaction that is done: its code is written */
+};
+
+/* The modules of a wave, in ascending order of their hashes, a module once. */
+struct sm_wave_modules {
+    struct sm_wave_module *rows;
+    size_t count;
+    const uint32_t *of_transaction; /* row, for deploys and upgrades; NULL without any */
+};
+
+/* The code of a contract from the next wave on. */
+struct sm_upgrade {
+    struct smelt_address address;
+    struct smelt_hash code_hash;
+};
+
+#define SM_LANE_CONTRACTS 64u
+
+/* Zero-initialise, then sm_lane_init. */
+struct sm_lane {
+    struct smelt_engine *engine;
+    const struct smelt_wave *wave;
+    const struct sm_wave_modules *modules;
+    struct sm_overlay *overlay;
+    struct sm_journal journal;
+    struct smelt_buf upgrades; /* struct sm_upgrade */
+    struct smelt_buf used;     /* uint32_t: rows of modules */
+    struct sm_transaction shared;
+    struct smelt_buf slots;   /* scratch: arguments and results of the export */
+    struct smelt_buf results; /* scratch: struct smelt_value */
+    /* Contracts that were called lately, by their hash: each with a reference of the lane. */
+    struct sm_contract *contracts[SM_LANE_CONTRACTS];
+};
+
+enum smelt_status sm_lane_init(struct sm_lane *lane, struct smelt_engine *engine,
+                               const struct smelt_wave *wave, const struct sm_wave_modules *modules,
+                               struct smelt_error *err);
+void sm_lane_deinit(struct sm_lane *lane);
+
+enum smelt_status sm_lane_begin(struct sm_lane *lane, struct smelt_error *err);
+/* A node failure leaves the lane good for sm_lane_begin only. */
+enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct smelt_error *err);
+
+#endif
