@@ -1,4 +1,4 @@
-/* smelt state dump: everything a state holds, in key order. */
+/* smelt state dump, smelt state keys: what a state, or one contract, holds, in key order. */
 #include "cli/account.h"
 #include "cli/command.h"
 #include "cli/session.h"
@@ -41,6 +41,12 @@ static void print_pair(const struct cli_output *out, struct smelt_slice key,
     free(key_text);
 }
 
+static json_t *pair_json(struct smelt_slice key, struct smelt_slice value)
+{
+    return json_pack("{s:o, s:o}", "key", cli_json_hex(key.data, key.size), "value",
+                     cli_json_hex(value.data, value.size));
+}
+
 static bool visit_storage(void *context, const struct smelt_address *address,
                           struct smelt_slice key, struct smelt_slice value)
 {
@@ -50,9 +56,7 @@ static bool visit_storage(void *context, const struct smelt_address *address,
         print_pair(dump->out, key, value);
         return true;
     }
-    json_t *row = json_pack("{s:o, s:o}", "key", cli_json_hex(key.data, key.size), "value",
-                            cli_json_hex(value.data, value.size));
-    dump->is_failed = json_array_append_new(dump->storage, row) != 0;
+    dump->is_failed = json_array_append_new(dump->storage, pair_json(key, value)) != 0;
     return !dump->is_failed;
 }
 
@@ -130,4 +134,72 @@ const struct cli_command cli_command_state_dump = {
     .syntax = {.name = "state dump", .arguments = "", .required = CLI_ACCEPTS(STATE)},
     .brief = "list accounts and contract storage",
     .run = run_dump,
+};
+
+/* ---- state keys ------------------------------------------------------------------------------ */
+
+struct listing {
+    const struct cli_output *out;
+    json_t *pairs; /* NULL in human mode */
+    uint64_t limit;
+    uint64_t count;
+    bool has_more;
+    bool is_failed; /* out of memory */
+};
+
+static bool list_pair(void *context, struct smelt_slice key, struct smelt_slice value)
+{
+    struct listing *listing = context;
+    if (listing->count == listing->limit) {
+        listing->has_more = true;
+        return false;
+    }
+    listing->count++;
+    if (listing->pairs != NULL) {
+        listing->is_failed = json_array_append_new(listing->pairs, pair_json(key, value)) != 0;
+    } else {
+        print_pair(listing->out, key, value);
+    }
+    return !listing->is_failed;
+}
+
+static int run_keys(const struct cli_options *options, struct cli_output *out)
+{
+    enum smelt_status status;
+    struct smelt_error err = {0};
+    struct cli_session session = {0};
+    struct smelt_address address;
+    struct listing listing = {.out = out, .limit = cli_limit(options)};
+    CLI_TRY(cli_address_parse(options->arguments[0], &address, &err));
+    CLI_TRY(cli_session_open_store(&session, options, CLI_STATE_EXISTING, &err));
+    listing.pairs = out->is_json ? json_array() : NULL;
+    if (!out->is_json) {
+        cli_headline(out, CLI_TONE_PLAIN, "storage", "%s", options->arguments[0]);
+    }
+    CLI_TRY(smelt_storage_visit(session.store, &address, options->values[CLI_OPTION_PREFIX].bytes,
+                                list_pair, &listing, &err));
+    if (listing.is_failed) {
+        status = cli_error_no_memory(&err);
+    } else if (out->is_json) {
+        out->object = json_pack("{s:o, s:O, s:b}", "address",
+                                cli_json_hex(address.bytes, SMELT_ADDRESS_BYTES), "storage",
+                                listing.pairs, "more", listing.has_more);
+    } else if (listing.has_more) {
+        cli_field(out, "", "and more: --limit N prints N");
+    }
+cleanup:
+    json_decref(listing.pairs);
+    cli_session_close(&session);
+    return status == SMELT_STATUS_OK ? CLI_EXIT_OK : cli_fail(out, &err);
+}
+
+const struct cli_command cli_command_state_keys = {
+    .syntax = {.name = "state keys",
+               .arguments = "ADDRESS",
+               .arguments_min = 1,
+               .arguments_max = 1,
+               .accepted = CLI_ACCEPTS(PREFIX) | CLI_ACCEPTS(LIMIT),
+               .required = CLI_ACCEPTS(STATE)},
+    .brief = "list the storage of one contract",
+    .run = run_keys,
 };

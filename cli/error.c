@@ -68,6 +68,20 @@ enum smelt_status cli_error_errno(struct smelt_error *err, int sys_errno, const 
     return err->status;
 }
 
+enum smelt_status cli_error_prefix(struct smelt_error *err, const char *format, ...)
+{
+    char message[sizeof(err->message)];
+    size_t used;
+    va_list args;
+    memcpy(message, err->message, sizeof(message));
+    va_start(args, format);
+    (void)vsnprintf(err->message, sizeof(err->message), format, args);
+    va_end(args);
+    used = strlen(err->message);
+    (void)snprintf(err->message + used, sizeof(err->message) - used, "%s", message);
+    return err->status;
+}
+
 enum smelt_status cli_error_no_memory(struct smelt_error *err)
 {
     return cli_error_set(err, SMELT_STATUS_NO_MEMORY, "out of memory");
@@ -101,24 +115,28 @@ enum cli_exit cli_exit_of_outcome(enum smelt_outcome_kind kind)
     return CLI_EXIT_NODE;
 }
 
-const char *cli_error_hint(enum smelt_status status)
+const char *cli_error_hint(const struct smelt_error *err)
 {
     static const struct {
         enum smelt_status status;
+        const char *where; /* NULL: wherever it comes from */
         const char *text;
     } hints[] = {
-        {SMELT_STATUS_NO_CONTRACT, "smelt state dump --state DIR lists the contracts"},
-        {SMELT_STATUS_INSUFFICIENT_BALANCE, "smelt account fund ADDRESS AMOUNT --state DIR adds to "
-                                            "a balance"},
-        {SMELT_STATUS_STATE_MISMATCH, "leave out --schedule and --policy to use the state's own"},
-        {SMELT_STATUS_MODULE_IMPORT, "smelt abi lists what a contract may import"},
-        {SMELT_STATUS_MODULE_LIMIT, "smelt policy --toml prints the limits"},
-        {SMELT_STATUS_MODULE_FLOAT, "--policy standard-floats accepts floating point"},
-        {SMELT_STATUS_TOOL_MISSING, "smelt doctor says which tools are found"},
-        {SMELT_STATUS_TOOL_VERSION, "smelt doctor says which tools are found"},
+        {SMELT_STATUS_NO_CONTRACT, NULL, "smelt state dump --state DIR lists the contracts"},
+        {SMELT_STATUS_INSUFFICIENT_BALANCE, NULL,
+         "smelt account fund ADDRESS AMOUNT --state DIR adds to "
+         "a balance"},
+        {SMELT_STATUS_STATE_MISMATCH, "state",
+         "leave out --schedule and --policy to use the state's own"},
+        {SMELT_STATUS_MODULE_IMPORT, NULL, "smelt abi lists what a contract may import"},
+        {SMELT_STATUS_MODULE_LIMIT, NULL, "smelt policy --toml prints the limits"},
+        {SMELT_STATUS_MODULE_FLOAT, NULL, "--policy standard-floats accepts floating point"},
+        {SMELT_STATUS_TOOL_MISSING, NULL, "smelt doctor says which tools are found"},
+        {SMELT_STATUS_TOOL_VERSION, NULL, "smelt doctor says which tools are found"},
     };
     for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
-        if (hints[i].status == status) {
+        if (hints[i].status == err->status &&
+            (hints[i].where == NULL || strcmp(hints[i].where, err->where) == 0)) {
             return hints[i].text;
         }
     }

@@ -37,10 +37,14 @@ enum smelt_status cli_error_errno(struct smelt_error *err, int sys_errno, const 
     SMELT_PRINTF(3, 4);
 enum smelt_status cli_error_no_memory(struct smelt_error *err);
 
+/* Puts text before the message: where the trouble was. */
+enum smelt_status cli_error_prefix(struct smelt_error *err, const char *format, ...)
+    SMELT_PRINTF(2, 3);
+
 enum cli_exit cli_exit_of_status(enum smelt_status status);
 enum cli_exit cli_exit_of_outcome(enum smelt_outcome_kind kind);
 
 /* What to do about a failure, NULL when the message says it all. */
-const char *cli_error_hint(enum smelt_status status);
+const char *cli_error_hint(const struct smelt_error *err);
 
 #endif

@@ -9,16 +9,25 @@
 #include <unistd.h>
 
 static const struct cli_command *const commands[] = {
-    &cli_command_compile,      &cli_command_deploy,       &cli_command_call,       &cli_command_run,
-    &cli_command_account_fund, &cli_command_account_show, &cli_command_state_dump, &cli_command_abi,
-    &cli_command_schedule,     &cli_command_policy,       &cli_command_doctor,
+    &cli_command_compile,       &cli_command_deploy,
+    &cli_command_call,          &cli_command_run,
+    &cli_command_wave,          &cli_command_receipt,
+    &cli_command_events,        &cli_command_account_fund,
+    &cli_command_account_show,  &cli_command_account_address,
+    &cli_command_state_dump,    &cli_command_state_keys,
+    &cli_command_state_wave,    &cli_command_state_root,
+    &cli_command_state_prove,   &cli_command_state_verify,
+    &cli_command_state_prune,   &cli_command_state_backup,
+    &cli_command_state_restore, &cli_command_verify_proof,
+    &cli_command_abi,           &cli_command_schedule,
+    &cli_command_policy,        &cli_command_doctor,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static const char exit_codes[] =
     "exit codes:\n"
-    "   0  done; a contract that was called returned\n"
+    "   0  done; a contract that was called returned; waves were written\n"
     "   1  this node could not do it: file, tool, state, balance\n"
     "   2  usage: option, argument, function name, gas schedule, policy\n"
     "   3  the module was refused\n"
@@ -33,7 +42,7 @@ static void print_commands(FILE *stream, const char *prefix)
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         const char *name = commands[i]->syntax.name;
         if (strncmp(name, prefix, strlen(prefix)) == 0) {
-            (void)fprintf(stream, "  %-14s%s\n", name, commands[i]->brief);
+            (void)fprintf(stream, "  %-17s%s\n", name, commands[i]->brief);
         }
     }
 }

@@ -22,9 +22,9 @@ static const struct row rows[CLI_OPTION_COUNT] = {
 #include "cli/options.def"
 };
 
-_Static_assert(CLI_OPTION_COUNT <= 32, "a set of options is 32 bits");
+_Static_assert(CLI_OPTION_COUNT <= 64, "a set of options is 64 bits");
 
-static uint32_t accepted_by(const struct cli_syntax *syntax)
+static uint64_t accepted_by(const struct cli_syntax *syntax)
 {
     return syntax->accepted | syntax->required | CLI_ACCEPTS(JSON) | CLI_ACCEPTS(HELP);
 }
@@ -81,10 +81,15 @@ bool cli_number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ou
     return true;
 }
 
+static bool has_hex_mark(const char *text)
+{
+    return text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+}
+
 static enum smelt_status parse_hex(const char *name, const char *text, struct cli_options *out,
                                    struct smelt_slice *bytes, struct smelt_error *err)
 {
-    const char *digits = text[0] == '0' && (text[1] == 'x' || text[1] == 'X') ? text + 2 : text;
+    const char *digits = has_hex_mark(text) ? text + 2 : text;
     size_t size = strlen(digits) / 2;
     uint8_t *hex = malloc(size + 1);
     if (hex == NULL) {
@@ -139,8 +144,20 @@ static enum smelt_status parse_value(size_t id, const char *text, struct cli_opt
                                    row->name, text);
         }
         break;
+    case CLI_KIND_HASH:
+        if (!smelt_hex_decode(text, value->hash.bytes, SMELT_HASH_BYTES)) {
+            return cli_error_usage(err, "--%s: a hash has 64 hex digits, not \"%.80s\"", row->name,
+                                   text);
+        }
+        break;
     case CLI_KIND_HEX:
         return parse_hex(row->name, text, out, &value->bytes, err);
+    case CLI_KIND_BYTES:
+        if (has_hex_mark(text)) {
+            return parse_hex(row->name, text, out, &value->bytes, err);
+        }
+        value->bytes = smelt_slice_from_string(text);
+        break;
     }
     return SMELT_STATUS_OK;
 }

@@ -24,7 +24,9 @@ enum cli_option_kind {
     CLI_KIND_NUMBER,  /* decimal, within the row's bounds */
     CLI_KIND_AMOUNT,  /* decimal, 128 bits */
     CLI_KIND_ADDRESS, /* 64 hex digits */
-    CLI_KIND_HEX      /* an even number of hex digits */
+    CLI_KIND_HASH,    /* 64 hex digits */
+    CLI_KIND_HEX,     /* an even number of hex digits */
+    CLI_KIND_BYTES    /* text, or behind 0x an even number of hex digits */
 };
 
 enum cli_option_id {
@@ -34,15 +36,15 @@ enum cli_option_id {
 };
 
 /* A set of options. */
-#define CLI_ACCEPTS(id) (UINT32_C(1) << CLI_OPTION_##id)
+#define CLI_ACCEPTS(id) (UINT64_C(1) << CLI_OPTION_##id)
 
 struct cli_syntax {
     const char *name;      /* of the command: "account fund" */
     const char *arguments; /* positional arguments as the usage line shows them */
     unsigned arguments_min;
     unsigned arguments_max;
-    uint32_t accepted; /* CLI_ACCEPTS of each option; JSON and HELP always are */
-    uint32_t required;
+    uint64_t accepted; /* CLI_ACCEPTS of each option; JSON and HELP always are */
+    uint64_t required;
 };
 
 #define CLI_ARGUMENTS_UNLIMITED UINT32_MAX
@@ -54,14 +56,15 @@ struct cli_value {
     uint64_t number;
     struct smelt_u128 amount;
     struct smelt_address address;
-    struct smelt_slice bytes; /* HEX; owned by the options */
+    struct smelt_hash hash;
+    struct smelt_slice bytes; /* HEX, BYTES; owned by the options, or in argv */
 };
 
 struct cli_options {
     struct cli_value values[CLI_OPTION_COUNT];
     const char **arguments; /* the pointers are argv's */
     size_t argument_count;
-    uint8_t *hex; /* storage behind `bytes`; one option is HEX */
+    uint8_t *hex; /* storage behind `bytes`; a command accepts one option with hex digits */
 };
 
 /* `argv[0]` is the first word after the command's name. With --help, required options and

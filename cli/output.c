@@ -177,7 +177,7 @@ static void print_failure(const struct cli_output *out, const struct smelt_error
     char text[sizeof(err->message) + sizeof(place) + 1];
     (void)snprintf(text, sizeof(text), "%s%s%s", err->message, place, used != 0 ? ")" : "");
     print_message(out, COLOUR_RED, "error", text);
-    const char *hint = cli_error_hint(err->status);
+    const char *hint = cli_error_hint(err);
     if (hint != NULL) {
         print_message(out, COLOUR_DIM, "hint", hint);
     }
@@ -274,6 +274,12 @@ json_t *cli_json_amount(struct smelt_u128 amount)
     char text[SMELT_U128_TEXT_BYTES];
     smelt_u128_format(amount, text);
     return json_string(text);
+}
+
+json_t *cli_json_number(uint64_t number)
+{
+    return number <= INT64_MAX ? json_integer((json_int_t)number)
+                               : cli_json_amount((struct smelt_u128){.low = number});
 }
 
 json_t *cli_json_text(struct smelt_slice text)

@@ -57,6 +57,8 @@ char *cli_bytes_show(struct smelt_slice bytes);
 
 json_t *cli_json_hex(const uint8_t *data, size_t size);
 json_t *cli_json_amount(struct smelt_u128 amount);
+/* An integer; above 2^63 - 1, which few readers of JSON can take, a decimal string. */
+json_t *cli_json_number(uint64_t number);
 /* A string; bytes that are not UTF-8 are escaped. */
 json_t *cli_json_text(struct smelt_slice text);
 json_t *cli_json_ms(uint64_t ns);

@@ -13,12 +13,12 @@ static bool has_address(enum cli_receipt_kind kind, const struct smelt_receipt *
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static json_t *results_json(const struct smelt_receipt *receipt)
+json_t *cli_results_json(const struct smelt_value *values, size_t count)
 {
     json_t *results = json_array();
-    for (size_t i = 0; i < receipt->result_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         char text[SMELT_VALUE_TEXT_BYTES];
-        smelt_value_format(receipt->results[i], text);
+        smelt_value_format(values[i], text);
         if (json_array_append_new(results, json_string(text)) != 0) {
             json_decref(results);
             return NULL;
@@ -27,16 +27,19 @@ static json_t *results_json(const struct smelt_receipt *receipt)
     return results;
 }
 
+json_t *cli_event_json(const struct smelt_event *event)
+{
+    return json_pack("{s:o, s:o, s:o}", "address",
+                     cli_json_hex(event->address.bytes, sizeof(event->address.bytes)), "topic",
+                     cli_json_hex(event->topic.data, event->topic.size), "data",
+                     cli_json_hex(event->data.data, event->data.size));
+}
+
 static json_t *events_json(const struct smelt_receipt *receipt)
 {
     json_t *events = json_array();
     for (size_t i = 0; i < receipt->event_count; i++) {
-        const struct smelt_event *event = &receipt->events[i];
-        json_t *row = json_pack("{s:o, s:o, s:o}", "address",
-                                cli_json_hex(event->address.bytes, sizeof(event->address.bytes)),
-                                "topic", cli_json_hex(event->topic.data, event->topic.size), "data",
-                                cli_json_hex(event->data.data, event->data.size));
-        if (json_array_append_new(events, row) != 0) {
+        if (json_array_append_new(events, cli_event_json(&receipt->events[i])) != 0) {
             json_decref(events);
             return NULL;
         }
@@ -44,7 +47,7 @@ static json_t *events_json(const struct smelt_receipt *receipt)
     return events;
 }
 
-static json_t *location_json(const struct smelt_location *location)
+json_t *cli_location_json(const struct smelt_location *location)
 {
     if (!location->is_known) {
         return json_null();
@@ -69,10 +72,10 @@ static json_t *receipt_json(enum cli_receipt_kind kind, const char *function,
         is_trap ? json_string(smelt_trap_name(outcome->trap)) : json_null(), "host_error",
         is_host_error ? json_string(smelt_host_error_name(outcome->host_error)) : json_null(),
         "fuel_used", (json_int_t)receipt->fuel_used, "fuel_limit", (json_int_t)receipt->fuel_limit,
-        "results", results_json(receipt), "return_data",
+        "results", cli_results_json(receipt->results, receipt->result_count), "return_data",
         cli_json_hex(receipt->return_data.data, receipt->return_data.size), "events",
         events_json(receipt), "writes", (json_int_t)receipt->write_count, "location",
-        location_json(&receipt->location), "module_hash",
+        cli_location_json(&receipt->location), "module_hash",
         cli_json_hex(receipt->module_hash.bytes, SMELT_HASH_BYTES), "artefact_key",
         cli_json_hex(receipt->artefact_key.bytes, SMELT_HASH_BYTES), "timings_ms", "load",
         cli_json_ms(receipt->load_ns), "execute", cli_json_ms(receipt->execute_ns), "commit",
@@ -81,8 +84,7 @@ static json_t *receipt_json(enum cli_receipt_kind kind, const char *function,
 
 /* ---- human text ------------------------------------------------------------------------------ */
 
-/* "  i32:1, i64:2", "" without results; the caller frees it. NULL when memory is short. */
-static char *results_text(const struct smelt_receipt *receipt)
+char *cli_results_text(const struct smelt_value *values, size_t count)
 {
     char *results = NULL;
     size_t size = 0;
@@ -90,9 +92,9 @@ static char *results_text(const struct smelt_receipt *receipt)
     if (stream == NULL) {
         return NULL;
     }
-    for (size_t i = 0; i < receipt->result_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         char text[SMELT_VALUE_TEXT_BYTES];
-        smelt_value_format(receipt->results[i], text);
+        smelt_value_format(values[i], text);
         (void)fprintf(stream, "%s%s", i == 0 ? "  " : ", ", text);
     }
     if (fclose(stream) != 0) {
@@ -111,7 +113,7 @@ static void print_headline(const struct cli_output *out, const struct smelt_rece
     const char *word = smelt_outcome_name(outcome->kind);
     switch (outcome->kind) {
     case SMELT_OUTCOME_RETURNED: {
-        char *results = results_text(receipt);
+        char *results = cli_results_text(receipt->results, receipt->result_count);
         cli_headline(out, CLI_TONE_GOOD, word, "%s%s", shown, results != NULL ? results : "");
         free(results);
         break;
@@ -131,7 +133,7 @@ static void print_headline(const struct cli_output *out, const struct smelt_rece
     free(name);
 }
 
-static void print_location(const struct cli_output *out, const struct smelt_location *location)
+void cli_location_print(const struct cli_output *out, const struct smelt_location *location)
 {
     if (location->is_known) {
         char *name = cli_text_escape(location->function, false);
@@ -141,7 +143,7 @@ static void print_location(const struct cli_output *out, const struct smelt_loca
     }
 }
 
-static void print_bytes(const struct cli_output *out, const char *label, struct smelt_slice bytes)
+void cli_bytes_print(const struct cli_output *out, const char *label, struct smelt_slice bytes)
 {
     char *text = cli_bytes_show(bytes);
     cli_field(out, label, "%s", text != NULL ? text : "");
@@ -185,13 +187,13 @@ static void print_human(const struct cli_output *out, enum cli_receipt_kind kind
         print_headline(out, receipt, function);
         cli_field(out, "address", "%s", has_address(kind, receipt) ? address : "(no contract)");
     }
-    print_location(out, &receipt->location);
+    cli_location_print(out, &receipt->location);
     cli_field(out, "fuel", "%llu of %llu", (unsigned long long)receipt->fuel_used,
               (unsigned long long)receipt->fuel_limit);
     cli_field(out, "writes", "%llu", (unsigned long long)receipt->write_count);
     print_events(out, receipt);
     if (receipt->return_data.size != 0) {
-        print_bytes(out, "return data", receipt->return_data);
+        cli_bytes_print(out, "return data", receipt->return_data);
     }
     cli_field(out, "module", "%s", module);
     cli_field(out, "artefact", "%s", key);

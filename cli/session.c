@@ -153,12 +153,36 @@ cleanup:
     return status;
 }
 
+/* `text` is the value of --sync, NULL without one. */
+static enum smelt_status parse_sync(const char *text, struct smelt_rocksdb_options *out,
+                                    struct smelt_error *err)
+{
+    uint64_t interval;
+    if (text == NULL || strcmp(text, "always") == 0) {
+        out->sync = SMELT_SYNC_ALWAYS;
+    } else if (strcmp(text, "never") == 0) {
+        out->sync = SMELT_SYNC_NEVER;
+    } else if (cli_number_parse(text, 1, UINT32_MAX, &interval)) {
+        out->sync = SMELT_SYNC_INTERVAL;
+        out->sync_interval = (uint32_t)interval;
+    } else {
+        return cli_error_usage(
+            err, "--sync: \"%.64s\" is neither always, never nor a number from 1 to 4294967295",
+            text);
+    }
+    return SMELT_STATUS_OK;
+}
+
 enum smelt_status cli_session_open_store(struct cli_session *session,
                                          const struct cli_options *options,
                                          enum cli_state_mode mode, struct smelt_error *err)
 {
     const char *directory = options->values[CLI_OPTION_STATE].text;
-    const struct smelt_rocksdb_options rocksdb = {.must_exist = mode == CLI_STATE_EXISTING};
+    struct smelt_rocksdb_options rocksdb = {.must_exist = mode == CLI_STATE_EXISTING};
+    enum smelt_status status = parse_sync(options->values[CLI_OPTION_SYNC].text, &rocksdb, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
     return smelt_store_open_rocksdb(directory, &rocksdb, &session->store, err);
 }
 
@@ -177,6 +201,9 @@ enum smelt_status cli_session_open_engine(struct cli_session *session,
         .policy = session->policy,
         .source = smelt_compiler_source(session->compiler),
         .profile = &smelt_profile_engine,
+        .workers = (uint32_t)options->values[CLI_OPTION_WORKERS].number,
+        .has_commitment = options->values[CLI_OPTION_COMMITMENT].is_given,
+        .receipts_kept = options->values[CLI_OPTION_RECEIPTS_KEPT].number,
     };
     status = smelt_engine_create(&engine, &session->engine, err);
 cleanup:
@@ -268,6 +295,12 @@ enum smelt_status cli_arguments_parse(const struct cli_options *options, size_t 
     *values = parsed;
     *count = wanted;
     return SMELT_STATUS_OK;
+}
+
+uint64_t cli_limit(const struct cli_options *options)
+{
+    const struct cli_value *limit = &options->values[CLI_OPTION_LIMIT];
+    return limit->is_given ? limit->number : 1000;
 }
 
 enum smelt_status cli_address_parse(const char *text, struct smelt_address *out,

@@ -48,12 +48,13 @@ enum smelt_status cli_session_open_compiler(struct cli_session *session,
 
 enum cli_state_mode { CLI_STATE_EXISTING, CLI_STATE_CREATE };
 
-/* The database of --state. */
+/* The database of --state, synced as --sync says. */
 enum smelt_status cli_session_open_store(struct cli_session *session,
                                          const struct cli_options *options,
                                          enum cli_state_mode mode, struct smelt_error *err);
 
-/* The engine over the open store; opens the compiler when it is not open yet. */
+/* The engine over the open store, with --workers, --commitment and --receipts-kept; opens the
+ * compiler when it is not open yet. */
 enum smelt_status cli_session_open_engine(struct cli_session *session,
                                           const struct cli_options *options, struct cli_output *out,
                                           struct smelt_error *err);
@@ -80,6 +81,9 @@ void cli_transaction_init(struct smelt_transaction *transaction, const struct cl
 enum smelt_status cli_arguments_parse(const struct cli_options *options, size_t skipped,
                                       struct smelt_value **values, size_t *count,
                                       struct smelt_error *err);
+
+/* The value of --limit, or its default. */
+uint64_t cli_limit(const struct cli_options *options);
 
 /* A positional address. */
 enum smelt_status cli_address_parse(const char *text, struct smelt_address *out,

@@ -285,7 +285,9 @@ enum smelt_status sm_schedule_check_profile(const struct smelt_schedule *schedul
 uint64_t sm_schedule_charge(struct sm_schedule_rate rate, uint64_t size)
 {
     const uint64_t ceiling = UINT64_MAX / 2;
-    uint64_t units = size / rate.unit_bytes + (size % rate.unit_bytes != 0);
+    /* every host call is charged: not by a division, the unit is a power of two */
+    uint64_t units =
+        (size >> __builtin_ctzll(rate.unit_bytes)) + ((size & (rate.unit_bytes - 1)) != 0);
     uint64_t charge;
     return __builtin_mul_overflow(units, rate.per_unit, &charge) || charge > ceiling ? ceiling
                                                                                      : charge;

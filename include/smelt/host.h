@@ -117,7 +117,8 @@ enum smelt_host_action { SMELT_HOST_CONTINUE = 0, SMELT_HOST_STOP = 1 };
 
 /* One checked argument. `data` points into guest memory and is valid until the handler calls
  * smelt_host_place_value or smelt_host_call_contract, which may run the contract and grow memory.
- * `data` is never NULL, also when size is 0. */
+ * `data` is never NULL, also when size is 0. Of an input it is only read. To an output other
+ * threads and the kernel may write as well, until the handler returns. */
 struct smelt_host_arg {
     uint64_t value; /* scalars; i32 zero-extended */
     uint8_t *data;

@@ -290,7 +290,7 @@ struct smelt_state_key {
 #define SMELT_PROOF_PATH_MAX 8292u
 
 /* Appends to `proof` what shows that the key has the value it has, or none. STATE_MISMATCH when no
- * commitment is enabled. The value, of an account its record of 56 bytes, replaces the content of
+ * commitment is enabled. The value, of an account its record, replaces the content of
  * `value` (may be NULL); `*found` is whether there is one. On failure both are as before. */
 SMELT_API enum smelt_status smelt_state_prove(struct smelt_store *store,
                                               const struct smelt_state_key *key,

@@ -9,6 +9,7 @@
 
 #include "runtime/exec/exec.h"
 #include "runtime/exec/memory.h"
+#include "runtime/exec/residence.h"
 #include "runtime/exec/slots.h"
 #include "runtime/exec/stack.h"
 
@@ -31,10 +32,11 @@ struct sm_ring {
 };
 
 struct sm_activation {
-    struct sm_exec_module *module; /* one reference; idle: none */
+    struct sm_exec_module *module; /* in use: stays loaded; idle: of no meaning */
     struct sm_instance *instance;
     struct sm_exec_host host;
     struct sm_memory memory;
+    struct sm_residence residence;   /* of the pages of memory */
     struct sm_stack stack;           /* since the first invocation */
     struct sm_invocation *innermost; /* NULL: no guest code is running */
     uint32_t nesting;                /* length of that chain */

@@ -459,6 +459,16 @@ cleanup:
     return status;
 }
 
+void sm_exec_unload(struct sm_exec_module *module)
+{
+    sm_home_destroy(module->home);
+    sm_free(module->by_name);
+    if (module->handle != NULL) {
+        (void)dlclose(module->handle);
+    }
+    sm_free(module);
+}
+
 void sm_exec_acquire(struct sm_exec_module *module)
 {
     atomic_fetch_add_explicit(&module->references, 1, memory_order_relaxed);
@@ -471,12 +481,9 @@ void sm_exec_release(struct sm_exec_module *module)
         atomic_fetch_sub_explicit(&module->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    sm_home_destroy(module->home);
-    sm_free(module->by_name);
-    if (module->handle != NULL) {
-        (void)dlclose(module->handle);
+    if (module->home == NULL || sm_home_close(module->home)) {
+        sm_exec_unload(module);
     }
-    sm_free(module);
 }
 
 const struct sm_descriptor *sm_exec_descriptor(const struct sm_exec_module *module)

@@ -39,12 +39,14 @@ struct sm_exec_pool;
  * a handful of mappings, of which Linux gives a process 65530. The thread sanitizer leaves much
  * less address space. */
 #define SM_EXEC_INSTANCES_MAX (SM_HAS_TSAN ? 64u : 12288u)
-/* What activations that nobody uses keep of the machine's memory. */
+/* What activations that nobody uses keep of the machine's memory. Those that are used again count
+ * with what they kept before. */
 #define SM_EXEC_IDLE_BYTES (UINT64_C(256) << 20)
 
 /* How destroyed activations find the pages they wrote. The result is the same. */
 enum sm_exec_reset {
-    SM_EXEC_RESET_AUTO = 0, /* the first of the following that this machine has */
+    SM_EXEC_RESET_AUTO = 0, /* the first of the following that this machine has, and only when the
+                             * thread's page faults do not tell (residence.h) */
     SM_EXEC_RESET_SCAN,     /* ioctl PAGEMAP_SCAN (Linux 6.7) */
     SM_EXEC_RESET_PAGEMAP,  /* reading /proc/self/pagemap */
     SM_EXEC_RESET_DISCARD   /* not at all: every page is dropped */
@@ -67,7 +69,8 @@ void sm_exec_pool_destroy(struct sm_exec_pool *pool);
 struct sm_exec_pool_figures {
     uint32_t in_use;
     uint64_t idle_bytes;
-    uint64_t made; /* activations so far that were not found idle */
+    uint64_t made;  /* activations so far that were not found idle */
+    uint64_t asked; /* resets so far that asked the kernel for pages, or dropped them */
 };
 struct sm_exec_pool_figures sm_exec_pool_figures(struct sm_exec_pool *pool);
 /* Which way it took; never AUTO. */
@@ -153,9 +156,9 @@ struct sm_exec_result {
 };
 
 /* Instance, table and memory are as the module defines them, active segments applied: nothing of
- * another activation is visible. `host` is copied. `fuel` above INT64_MAX counts as that.
- * INSTANCE_LIMIT when the pool has as many in use as it may; NO_MEMORY when the machine cannot give
- * address space. */
+ * another activation is visible. `host` is copied. The module stays loaded until it is destroyed.
+ * `fuel` above INT64_MAX counts as that. INSTANCE_LIMIT when the pool has as many in use as it may;
+ * NO_MEMORY when the machine cannot give address space. */
 enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_exec_host *host,
                                  uint64_t fuel, struct sm_activation **out,
                                  struct smelt_error *err);
@@ -180,6 +183,9 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
 uint64_t sm_exec_fuel(const struct sm_activation *activation);
 void sm_exec_set_fuel(struct sm_activation *activation, uint64_t fuel);
 const struct sm_exec_module *sm_exec_module_of(const struct sm_activation *activation);
+/* A host function is about to let somebody else, another thread or the kernel on its behalf, write
+ * to this range of memory. What the calling thread writes itself need not be announced. */
+void sm_exec_announce(struct sm_activation *activation, uint64_t offset, uint64_t size);
 /* Memory of the instance now; NULL data and size 0 without memory. Valid until guest code runs
  * again. */
 uint8_t *sm_exec_memory(const struct sm_activation *activation, uint64_t *size);

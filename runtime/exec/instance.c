@@ -12,9 +12,9 @@ enum smelt_status sm_exec_create(struct sm_exec_module *module, const struct sm_
     struct sm_activation *activation = *out;
     struct sm_instance *instance = activation->instance;
     const struct sm_image *image = sm_home_image(activation->home);
-    sm_exec_acquire(module);
     activation->module = module;
     activation->host = *host;
+    sm_residence_begin(&activation->residence);
     instance->memory = activation->memory.base;
     instance->memory_size = activation->memory.size;
     instance->stack = descriptor->stack_limit;
@@ -31,8 +31,9 @@ void sm_exec_destroy(struct sm_activation *activation)
 {
     if (activation != NULL) {
         struct sm_exec_module *module = activation->module;
-        sm_pool_give(activation);
-        sm_exec_release(module);
+        if (sm_pool_give(activation)) {
+            sm_exec_unload(module);
+        }
     }
 }
 
@@ -57,6 +58,12 @@ void sm_exec_set_fuel(struct sm_activation *activation, uint64_t fuel)
 const struct sm_exec_module *sm_exec_module_of(const struct sm_activation *activation)
 {
     return activation->module;
+}
+
+void sm_exec_announce(struct sm_activation *activation, uint64_t offset, uint64_t size)
+{
+    activation->residence.is_lost |=
+        !sm_memory_expects(&activation->memory, sm_home_image(activation->home), offset, size);
 }
 
 uint8_t *sm_exec_memory(const struct sm_activation *activation, uint64_t *size)

@@ -221,6 +221,7 @@ void sm_exec_invoke(struct sm_activation *activation, const struct sm_export *ex
         result->end = SM_EXEC_FAILED;
         return;
     }
+    sm_residence_enter(&activation->residence);
     activation->innermost = &invocation;
     sm_exec_thread.current = &invocation;
     activation->nesting++;

@@ -116,27 +116,51 @@ static bool is_zero(const uint8_t *page, size_t size)
     return page[0] == 0 && memcmp(page, page + 1, size - 1) == 0;
 }
 
+/* The initial content of the page at `offset`; NULL: zeroes. */
+static const uint8_t *initial_page(uint64_t offset, const struct sm_image *image)
+{
+    bool is_data = offset >= image->data_start && offset < image->data_end;
+    return is_data ? image->data + (offset - image->data_start) : NULL;
+}
+
+static void write_initial(uint8_t *page, uint64_t offset, size_t page_bytes,
+                          const struct sm_image *image)
+{
+    const uint8_t *initial = initial_page(offset, image);
+    if (initial != NULL) {
+        memcpy(page, initial, page_bytes);
+    } else {
+        memset(page, 0, page_bytes);
+    }
+}
+
 /* Returns whether the page differed from its initial content. */
 static bool restore_page(uint8_t *page, uint64_t offset, size_t page_bytes,
                          const struct sm_image *image)
 {
-    if (offset >= image->data_start && offset < image->data_end) {
-        const uint8_t *initial = image->data + (offset - image->data_start);
-        if (memcmp(page, initial, page_bytes) == 0) {
-            return false;
-        }
-        memcpy(page, initial, page_bytes);
-        return true;
+    const uint8_t *initial = initial_page(offset, image);
+    bool is_same =
+        initial != NULL ? memcmp(page, initial, page_bytes) == 0 : is_zero(page, page_bytes);
+    if (!is_same) {
+        write_initial(page, offset, page_bytes, image);
     }
-    if (is_zero(page, page_bytes)) {
-        return false;
+    return !is_same;
+}
+
+/* Remembers the private pages, when they are few. */
+static void know(struct sm_memory *memory, const struct sm_page_run *runs, size_t count,
+                 uint64_t bytes)
+{
+    memory->is_known = count <= SM_KNOWN_RUNS_MAX && bytes <= SM_KNOWN_BYTES_MAX;
+    if (memory->is_known) {
+        memcpy(memory->known, runs, count * sizeof(runs[0]));
+        memory->known_count = count;
+        memory->known_bytes = bytes;
     }
-    memset(page, 0, page_bytes);
-    return true;
 }
 
 /* Restores the private pages in place; false when they should be dropped instead. */
-static bool restore(const struct sm_memory *memory, const struct sm_image *image,
+static bool restore(struct sm_memory *memory, const struct sm_image *image,
                     const struct sm_pagemap *pagemap, uint64_t *resident)
 {
     struct sm_page_run runs[SM_PRIVATE_PAGES_MAX];
@@ -155,13 +179,18 @@ static bool restore(const struct sm_memory *memory, const struct sm_image *image
         *resident += runs[i].end - runs[i].start;
     }
     size_t idle = *resident / page_bytes - written;
-    return idle <= IDLE_PAGES_MAX || idle <= written;
+    if (idle > IDLE_PAGES_MAX && idle > written) {
+        return false;
+    }
+    know(memory, runs, count, *resident);
+    return true;
 }
 
 bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
                      const struct sm_pagemap *pagemap, uint64_t *resident)
 {
     *resident = 0;
+    memory->is_known = false;
     if (memory->size > image->size) {
         if (!clear(memory->base + image->size, memory->size - image->size)) {
             return false;
@@ -177,6 +206,36 @@ bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
     sm_image_copy_data(image, memory->base);
     *resident = image->fd < 0 ? image->data_end - image->data_start : 0;
     return true;
+}
+
+bool sm_memory_may_be_known(const struct sm_memory *memory, const struct sm_image *image)
+{
+    return memory->is_known && memory->size == image->size;
+}
+
+void sm_memory_reset_known(const struct sm_memory *memory, const struct sm_image *image,
+                           size_t page_bytes, uint64_t *resident)
+{
+    for (size_t i = 0; i < memory->known_count; i++) {
+        for (uintptr_t page = memory->known[i].start; page < memory->known[i].end;
+             page += page_bytes) {
+            uint64_t offset = page - (uintptr_t)memory->base;
+            write_initial(memory->base + offset, offset, page_bytes, image);
+        }
+    }
+    *resident = memory->known_bytes;
+}
+
+bool sm_memory_expects(const struct sm_memory *memory, const struct sm_image *image,
+                       uint64_t offset, uint64_t size)
+{
+    uintptr_t start = (uintptr_t)memory->base + offset;
+    for (size_t i = 0; i < memory->known_count; i++) {
+        if (start >= memory->known[i].start && start + size <= memory->known[i].end) {
+            return true;
+        }
+    }
+    return size == 0 || offset >= image->size;
 }
 
 /* ---- growth ------------------------------------------------------------------------------- */

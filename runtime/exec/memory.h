@@ -13,12 +13,23 @@
 #define SM_SLOT_BYTES       (UINT64_C(1) << 33)
 #define SM_SLOT_GUARD_BYTES (UINT64_C(1) << 21)
 
+/* Private pages that are remembered from one reset to the next: few enough that restoring all of
+ * them, written or not, costs less than asking. */
+#define SM_KNOWN_RUNS_MAX  16u
+#define SM_KNOWN_BYTES_MAX UINT64_C(65536)
+
 struct sm_memory {
     uint8_t *base; /* never moves */
     uint64_t size; /* bytes, a multiple of SM_PAGE_BYTES */
     uint32_t pages_max;
     uint64_t file_start; /* where the file of its image is mapped; both 0: nowhere */
     uint64_t file_end;
+
+    /* After a reset: all private pages, when they are few */
+    bool is_known;
+    size_t known_count;
+    uint64_t known_bytes;
+    struct sm_page_run known[SM_KNOWN_RUNS_MAX];
 };
 
 /* How the kernel is to treat the pages of a slot. No huge ones: pages are restored one by one, and
@@ -37,6 +48,16 @@ enum smelt_status sm_memory_bind(struct sm_memory *memory, uint8_t *base,
  * of the machine's memory, in bytes. False when the machine refuses. */
 bool sm_memory_reset(struct sm_memory *memory, const struct sm_image *image,
                      const struct sm_pagemap *pagemap, uint64_t *resident);
+
+/* Whether sm_memory_reset_known may take its place, provided that no page has become private since
+ * the last reset. */
+bool sm_memory_may_be_known(const struct sm_memory *memory, const struct sm_image *image);
+void sm_memory_reset_known(const struct sm_memory *memory, const struct sm_image *image,
+                           size_t page_bytes, uint64_t *resident);
+/* Whether the pages of [offset, offset + size) are private since the last reset, or will be dropped
+ * by the next one because memory has grown by them. */
+bool sm_memory_expects(const struct sm_memory *memory, const struct sm_image *image,
+                       uint64_t offset, uint64_t size);
 
 /* Back to an inaccessible slot without pages. False when the machine refuses: what is mapped there
  * is then unknown, and the slot must not be touched again. */

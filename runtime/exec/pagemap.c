@@ -132,10 +132,15 @@ static bool find_by_reading(const struct sm_pagemap *pagemap, uintptr_t start, s
     return true;
 }
 
+bool sm_pagemap_is_ours(const struct sm_pagemap *pagemap)
+{
+    return pagemap->way != SM_EXEC_RESET_DISCARD && *(volatile uint8_t *)pagemap->owner != 0;
+}
+
 bool sm_pagemap_find(const struct sm_pagemap *pagemap, const uint8_t *base, size_t size,
                      struct sm_page_run *out, size_t *count)
 {
-    if (pagemap->way == SM_EXEC_RESET_DISCARD || *(volatile uint8_t *)pagemap->owner == 0) {
+    if (!sm_pagemap_is_ours(pagemap)) {
         return false;
     }
     if (pagemap->way == SM_EXEC_RESET_SCAN) {

@@ -28,6 +28,9 @@ struct sm_page_run {
 void sm_pagemap_init(struct sm_pagemap *pagemap, enum sm_exec_reset wanted);
 void sm_pagemap_deinit(struct sm_pagemap *pagemap);
 
+/* Whether the process is the one that opened it, and not a child of that. */
+bool sm_pagemap_is_ours(const struct sm_pagemap *pagemap);
+
 /* Writes the private pages of [base, base + size), whole pages, as ascending runs to `out` (room
  * for SM_PRIVATE_PAGES_MAX) and their number to `*count`. False when there are more of them than
  * SM_PRIVATE_PAGES_MAX, or when it is not known. */

@@ -17,6 +17,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* For functions that are abandoned instead of returning, and for handlers that may interrupt the
  * thread sanitizer itself: it counts entries and exits of all others. */
@@ -34,6 +35,8 @@ struct sm_thread {
     struct sm_invocation *current; /* innermost of any activation; NULL: no guest code below */
     struct sm_watch *watch;        /* innermost; NULL: nothing limits what runs */
     bool is_prepared;
+    uint64_t number;      /* of the thread, for residence.h; 0: none yet */
+    uint64_t page_faults; /* of the thread, when they were last counted */
 };
 extern _Thread_local struct sm_thread sm_exec_thread __attribute__((tls_model("initial-exec")));
 

@@ -252,6 +252,7 @@ static enum smelt_host_action copy_to_guest(struct smelt_host_call *call, uint64
     if (pointer + value.size > memory_size) {
         return smelt_host_trap(call, SMELT_TRAP_MEMORY_OUT_OF_BOUNDS, SMELT_HOST_ERROR_NONE);
     }
+    sm_exec_announce(call->frame->activation, pointer, value.size);
     if (value.size != 0) {
         memcpy(memory + pointer, value.data, value.size);
     }

@@ -49,6 +49,19 @@ bool sm_dispatch_bind(const struct smelt_host_function *row, const uint64_t *slo
     return true;
 }
 
+/* A handler may have another thread write its results. */
+static void announce(struct sm_activation *activation, const struct smelt_host_function *row,
+                     const struct smelt_host_arg *args, const uint8_t *memory)
+{
+    for (uint32_t i = 0; row->params[i].kind != SMELT_PARAM_END; i++) {
+        bool is_output = row->params[i].kind == SMELT_PARAM_OUTPUT ||
+                         row->params[i].kind == SMELT_PARAM_OUTPUT_FIXED;
+        if (is_output && memory != NULL) {
+            sm_exec_announce(activation, (uint64_t)(args[i].data - memory), args[i].size);
+        }
+    }
+}
+
 /* A handler that returns STOP has ended the frame, and one that ended it has to return STOP. */
 static enum sm_exec_action finish(struct smelt_frame *frame, enum smelt_host_action action,
                                   const struct smelt_host_function *row)
@@ -77,6 +90,7 @@ static enum smelt_host_action run(struct smelt_frame *frame, struct sm_activatio
     if (!sm_dispatch_bind(row, slots, memory, memory_size, args, &charged_bytes)) {
         return smelt_host_trap(&call, SMELT_TRAP_MEMORY_OUT_OF_BOUNDS, SMELT_HOST_ERROR_NONE);
     }
+    announce(activation, row, args, memory);
     const struct sm_schedule_host *cost = &transaction->costs[frame->row];
     /* neither part is near 2^63, so the sum cannot wrap */
     if (smelt_host_charge(&call, cost->base + sm_schedule_charge(cost->rate, charged_bytes)) !=

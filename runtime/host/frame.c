@@ -103,7 +103,7 @@ void sm_frame_run(struct smelt_frame *frame, const struct sm_export *export_, ui
                   uint64_t fuel)
 {
     const struct sm_exec_host host = {.call = sm_dispatch_call, .context = frame};
-    struct smelt_error error = {0};
+    struct smelt_error error;
     if (sm_exec_create(frame->contract->module, &host, fuel, &frame->activation, &error) !=
         SMELT_STATUS_OK) {
         sm_frame_fail(frame, &error);

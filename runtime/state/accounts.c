@@ -230,3 +230,42 @@ enum smelt_status smelt_state_visit(struct smelt_store *store,
     store->ops->release(store->impl, snapshot);
     return status != SMELT_STATUS_OK ? status : walk.status;
 }
+
+struct storage_walk {
+    smelt_storage_visit_fn visit;
+    void *context;
+};
+
+static bool visit_own_key(void *context, struct smelt_slice key, struct smelt_slice value)
+{
+    const struct storage_walk *walk = (const struct storage_walk *)context;
+    const size_t before = SMELT_ADDRESS_BYTES + 1;
+    return walk->visit(walk->context, sm_slice(key.data + before, key.size - before), value);
+}
+
+enum smelt_status smelt_storage_visit(struct smelt_store *store,
+                                      const struct smelt_address *address,
+                                      struct smelt_slice prefix, smelt_storage_visit_fn visit,
+                                      void *context, struct smelt_error *err)
+{
+    struct storage_walk walk = {.visit = visit, .context = context};
+    struct sm_state_key key;
+    void *snapshot = NULL;
+    if (store == NULL || address == NULL || visit == NULL ||
+        (prefix.data == NULL && prefix.size != 0)) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "store, address and visitor are required");
+    }
+    if (prefix.size > SM_STATE_KEY_MAX) {
+        return SMELT_STATUS_OK;
+    }
+    sm_state_storage_key(address, prefix, &key);
+    enum smelt_status status = store->ops->snapshot(store->impl, &snapshot, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    status = store->ops->iterate(store->impl, snapshot, SMELT_STORE_STATE, sm_state_key_slice(&key),
+                                 visit_own_key, &walk, err);
+    store->ops->release(store->impl, snapshot);
+    return status;
+}

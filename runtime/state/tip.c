@@ -231,6 +231,7 @@ static bool grow(struct shard *shard)
         return false;
     }
     for (size_t i = 0; i < shard->slot_count; i++) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without slots their number is 0 */
         if (shard->slots[i].entry == NULL) {
             continue;
         }
@@ -616,13 +617,13 @@ void sm_tip_revert(struct sm_tip *tip)
     tip->dirty.count = 0;
 }
 
-/* Until the shard has been gone round, or the tip is small enough. */
+/* Until the shard has been gone round, or the tip is small enough. Nothing is in flight. */
 static void evict_some(struct sm_tip *tip, struct shard *shard, uint64_t bytes_wanted)
 {
     for (size_t passed = 0; passed < shard->slot_count;) {
         size_t at = shard->hand;
         struct sm_tip_entry *entry = shard->slots[at].entry;
-        if (entry != NULL && !entry->is_dirty && !entry->is_in_flight && !entry->is_recent) {
+        if (entry != NULL && !entry->is_dirty && !entry->is_recent) {
             evict(tip, shard, at); /* what moves up is looked at next */
             if (atomic_load_explicit(&tip->bytes, memory_order_relaxed) <= bytes_wanted) {
                 return;

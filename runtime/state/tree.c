@@ -213,7 +213,7 @@ static enum smelt_status corrupt(struct place place, const char *what, struct sm
 
 static void rehash(struct node *node)
 {
-    for (unsigned i = CHILDREN - 1; i > 0; i--) {
+    for (size_t i = CHILDREN - 1; i > 0; i--) {
         if ((node->dirty >> (2 * i) & 3) != 0) {
             sm_tree_join(&node->at[2 * i], &node->at[2 * i + 1], &node->at[i]);
             node->dirty |= UINT32_C(1) << i;
@@ -233,7 +233,7 @@ static void set_child(struct node *node, unsigned child, const struct sm_subtree
 }
 
 /* The leaf that [i] is. */
-static const struct sm_tree_leaf *leaf_at(const struct node *node, unsigned i)
+static const struct sm_tree_leaf *leaf_at(const struct node *node, size_t i)
 {
     assert(node->at[i].kind == SM_TREE_LEAF);
     while (i < CHILDREN) {
@@ -513,7 +513,7 @@ enum smelt_status sm_tree_find(struct smelt_store *store, void *snapshot,
     memset(out, 0, sizeof(*out));
     SMELT_TRY(open_root(store, snapshot, root, &bytes, &at, err));
     for (size_t depth = 0; at.kind == SM_TREE_NODE; depth++) {
-        unsigned i = 1;
+        size_t i = 1;
         SMELT_TRY(read_node(store, snapshot, (struct place){.key = key, .depth = depth}, &at.hash,
                             &bytes, &node, err));
         while (i < CHILDREN && node.at[i].kind == SM_TREE_NODE) {

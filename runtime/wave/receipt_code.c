@@ -322,8 +322,8 @@ bool sm_receipt_decode(struct smelt_slice bytes, struct sm_receipt_view *out)
         sm_take_slice(&cursor, name_size, &location->function);
 #undef TAKE
     receipt->result_count = result_count;
-    for (size_t i = 0; is_whole && i < result_count; i++) {
-        is_whole = is_value(load_result(view.results.data + i * RESULT_BYTES));
+    for (size_t at = 0; is_whole && at < view.results.size; at += RESULT_BYTES) {
+        is_whole = is_value(load_result(view.results.data + at));
     }
     /* a field that is there is not zero: the last comparison */
     if (!is_whole || !is_consistent(receipt) || fields_of(receipt) != fields) {

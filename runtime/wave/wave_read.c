@@ -130,7 +130,7 @@ static enum smelt_status find_receipt(const struct sm_ledger_view *view,
     }
     struct smelt_wave_receipt *receipt = NULL;
     status = get_receipt(view, number, index, &receipt, err);
-    bool is_there = status == SMELT_STATUS_OK && receipt->has_id &&
+    bool is_there = receipt != NULL && receipt->has_id &&
                     memcmp(receipt->id.bytes, id->bytes, sizeof(id->bytes)) == 0;
     if (is_there) {
         *out = receipt;

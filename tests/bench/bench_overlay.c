@@ -8,6 +8,8 @@
  * as a batch. The more users, the less of what is touched is in the processor's caches: there it is
  * a benchmark of the memory. Nothing is executed but the accesses to the state, and nothing is
  * written to a store. Prints the median of the runs. */
+#include "tests/bench/layers.h"
+
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "runtime/state/accounts.h"
@@ -19,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 15, KEYS = 100, ROUNDS = 2000, USERS_MAX = 100000, TRANSFERS = 10000 };
+enum { RUNS = 15, USERS_MAX = 100000, TRANSFERS = 10000 };
 
 static void check(enum smelt_status status)
 {
@@ -38,8 +40,9 @@ static int by_value(const void *a, const void *b)
 
 static double median(uint64_t *times)
 {
+    const size_t middle = RUNS / 2;
     qsort(times, RUNS, sizeof(*times), by_value);
-    return (double)times[RUNS / 2];
+    return (double)times[middle];
 }
 
 /* xorshift64* */
@@ -67,54 +70,6 @@ static const struct smelt_address token = {{0x70}};
 static void balance_key(const struct smelt_address *user, struct sm_state_key *out)
 {
     sm_state_storage_key(&token, sm_slice(user->bytes, sizeof(user->bytes)), out);
-}
-
-/* Layers. */
-
-static struct sm_state_key keys[KEYS];
-
-static void bench_layers(struct sm_tip *tip, size_t depth)
-{
-    struct sm_overlay *overlay = NULL;
-    struct smelt_slice value;
-    bool is_found;
-    uint64_t reads[RUNS];
-    uint64_t writes[RUNS];
-    uint8_t amount[16] = {1};
-    check(sm_overlay_create_at(tip, &overlay, NULL));
-    for (size_t i = 0; i < KEYS; i++) {
-        struct smelt_address address = address_of(i);
-        balance_key(&address, &keys[i]);
-        check(sm_overlay_get(overlay, sm_state_key_slice(&keys[i]), &value, &is_found, NULL));
-    }
-    for (size_t i = 0; i < depth; i++) {
-        check(sm_overlay_push(overlay, NULL));
-    }
-    for (size_t run = 0; run < RUNS; run++) {
-        uint64_t start = sm_clock_ns();
-        for (size_t round = 0; round < ROUNDS; round++) {
-            for (size_t i = 0; i < KEYS; i++) {
-                check(
-                    sm_overlay_get(overlay, sm_state_key_slice(&keys[i]), &value, &is_found, NULL));
-            }
-        }
-        reads[run] = sm_clock_ns() - start;
-    }
-    for (size_t run = 0; run < RUNS; run++) {
-        uint64_t start = sm_clock_ns();
-        for (size_t round = 0; round < ROUNDS; round++) {
-            for (size_t i = 0; i < KEYS; i++) {
-                check(sm_overlay_put(overlay, sm_state_key_slice(&keys[i]),
-                                     sm_slice(amount, sizeof(amount)), NULL));
-            }
-            sm_overlay_drop(overlay); /* each round makes new versions */
-            check(sm_overlay_push(overlay, NULL));
-        }
-        writes[run] = sm_clock_ns() - start;
-    }
-    printf("%2zu layers   read %6.1f ns   write %6.1f ns\n", depth, median(reads) / (ROUNDS * KEYS),
-           median(writes) / (ROUNDS * KEYS));
-    sm_overlay_destroy(overlay);
 }
 
 /* Transfers. */
@@ -266,7 +221,9 @@ int main(void)
     check(sm_tip_create(store, UINT64_C(1) << 30, &tip, NULL));
     fill(tip);
     for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
-        bench_layers(tip, depths[i]);
+        struct bench_layers layers = bench_layers(depths[i]);
+        printf("%2zu layers   read %6.1f ns   write %6.1f ns\n", depths[i], layers.read_ns,
+               layers.write_ns);
     }
     for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
         for (size_t j = 0; j < sizeof(chunks) / sizeof(chunks[0]); j++) {

@@ -5,7 +5,7 @@
 page=$(sed 's/\\-/-/g; s/\\fI//g; s/\\fB//g; s/\\fR//g' "$source_directory/docs/man/smelt.1")
 mentions() { grep -qF -- "$1" <<<"$page" || fail "docs/man/smelt.1 does not mention $1"; }
 
-mapfile -t commands < <("$smelt" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\?\)  .*/\1/p')
+mapfile -t commands < <("$smelt" --help | sed -n '/^commands:/,/^$/s/^  \([a-z-]*\( [a-z]*\)\?\)  .*/\1/p')
 [ "${#commands[@]}" -ge 9 ] || fail "--help lists ${#commands[@]} commands"
 for command in "${commands[@]}"; do
     mentions "smelt $command"

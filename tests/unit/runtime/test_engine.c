@@ -2,8 +2,11 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "runtime/host/engine.h"
 #include "tests/unit/runtime/engine_fixture.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -625,6 +628,64 @@ static void handlers_may_call_back_to_read(void **state)
     }
 }
 
+/* A thread that lives longer than the calls: neither making it nor waiting for it may make a page
+ * fault in the thread that executes. */
+static struct scribe {
+    sem_t wanted;
+    sem_t done;
+    uint8_t *to; /* NULL: it ends */
+} scribe;
+
+static void *write_results(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        (void)sem_wait(&scribe.wanted);
+        if (scribe.to == NULL) {
+            return NULL;
+        }
+        memset(scribe.to, 0xee, 32);
+        (void)sem_post(&scribe.done);
+    }
+}
+
+static enum smelt_host_action hash_elsewhere(struct smelt_host_call *call)
+{
+    scribe.to = call->args[1].data;
+    (void)sem_post(&scribe.wanted);
+    (void)sem_wait(&scribe.done);
+    call->result = 32;
+    return SMELT_HOST_CONTINUE;
+}
+
+static void results_of_other_threads_are_gone_too(void **state)
+{
+    struct fixture *fixture = (struct fixture *)*state;
+    static const uint8_t zeroes[32];
+    pthread_t thread;
+    smelt_host_fn handlers[64];
+    memcpy(handlers, sm_engine_handlers, smelt_profile_engine.function_count * sizeof(handlers[0]));
+    handlers[GUEST_HOST_crypto_hash] = hash_elsewhere;
+    struct smelt_engine_options options = good_options(fixture);
+    options.handlers = handlers;
+    assert_int_equal(create(fixture, options), SMELT_STATUS_OK);
+    struct smelt_address address = fixture_deploy(fixture, GUEST);
+    (void)sem_init(&scribe.wanted, 0, 0);
+    (void)sem_init(&scribe.done, 0, 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_results, NULL), 0);
+    for (uint64_t to = 8192; to < 57344; to += 4096) {
+        for (int i = 0; i < 5; i++) {
+            (void)FIXTURE_HOST(fixture, &address, crypto_hash, GUEST_KEY, 5, to);
+            assert_int_equal(fixture->receipt->outcome.kind, SMELT_OUTCOME_RETURNED);
+            (void)FIXTURE_HOST(fixture, &address, return_data, to, sizeof(zeroes));
+            assert_slice(fixture->receipt->return_data, zeroes, sizeof(zeroes));
+        }
+    }
+    scribe.to = NULL;
+    (void)sem_post(&scribe.wanted);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 /* ---- loaded contracts ------------------------------------------------------------------------ */
 
 static void modules_are_loaded_once_while_they_are_used(void **state)
@@ -763,6 +824,7 @@ int main(void)
         TEST(traps_say_where),
         TEST(handlers_cannot_break_the_engine),
         TEST(handlers_may_call_back_to_read),
+        TEST(results_of_other_threads_are_gone_too),
         TEST(modules_are_loaded_once_while_they_are_used),
         TEST(damaged_code_is_noticed),
         TEST(memory_may_run_out_at_any_allocation),

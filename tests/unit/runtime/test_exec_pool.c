@@ -813,9 +813,10 @@ static void stacks_stay_with_activations(void **state)
 
     /* what is idle has none, and the next one takes what it left */
     sm_exec_destroy(first);
+    assert_null(first->stack.bottom);
     struct sm_activation *third = create(module);
     assert_ptr_equal(third, first);
-    assert_null(third->stack.bottom);
+    assert_ptr_equal(third->stack.bottom, of_first);
     (void)observe(third);
     assert_ptr_equal(third->stack.bottom, of_first);
     sm_exec_destroy(third);

@@ -228,7 +228,8 @@ static void test_known_roots(void **state)
     };
     const struct smelt_address address = {{1}};
     static const uint8_t zeroes[40];
-    uint8_t record[56] = {[0] = 100, [16] = 7}; /* any bytes will do */
+    /* to the tree the account's record is bytes like any other */
+    static const uint8_t record[56] = {[0] = 100, [16] = 7};
     uint8_t ones[200] = {0};
     struct sm_state_key keys[5];
     struct smelt_slice values[5] = {sm_slice(record, sizeof(record)), sm_slice(NULL, 0), text("v"),

@@ -909,7 +909,7 @@ static void test_errors_of_the_store_are_passed_on(void **state)
 
 /* Threads. */
 
-enum { READERS = 3, ROUNDS = 3000, SHARED_KEYS = 40 };
+enum { READERS = 3, ROUNDS = 20000, SHARED_KEYS = 40 };
 
 struct shared {
     struct sm_tip *tip;
@@ -984,7 +984,8 @@ static void test_readers_beside_a_publisher_see_whole_values(void **state)
                 shared_key((unsigned)random_below(&seed, SHARED_KEYS), key, sizeof(key));
             assert_int_equal(sm_overlay_get(overlay, name, &value, &is_found, NULL),
                              SMELT_STATUS_OK);
-            value = whole_value((uint8_t)random_below(&seed, 256), bytes);
+            /* ever longer, so that entries are enlarged all the time */
+            value = whole_value((uint8_t)random_below(&seed, 1 + 255 * round / ROUNDS), bytes);
             assert_int_equal(value.size % 7 == 0 ? sm_overlay_delete(overlay, name, NULL)
                                                  : sm_overlay_put(overlay, name, value, NULL),
                              SMELT_STATUS_OK);
