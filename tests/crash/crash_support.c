@@ -239,7 +239,7 @@ static enum crash_end run_rest(struct child *child, uint64_t last)
     enum smelt_status status = SMELT_STATUS_OK;
     for (uint64_t number = last + 1; number <= CRASH_WAVES && status == SMELT_STATUS_OK; number++) {
         struct smelt_hash digest;
-        shared->begun = number;
+        shared->begun = number > shared->begun ? number : shared->begun;
         if (child->options->commits_behind && number % 16 == 0) {
             status = smelt_engine_flush(child->engine, &child->err);
             shared->promised = status == SMELT_STATUS_OK ? number - 1 : shared->promised;
@@ -259,12 +259,28 @@ static enum crash_end run_rest(struct child *child, uint64_t last)
     return status == SMELT_STATUS_OK ? CRASH_DONE : CRASH_FAILED;
 }
 
+/* After a fault, in the same process: the state is as before the wave that failed. The store may
+ * want to be opened again before it takes another. */
+static enum crash_end go_on(struct child *child)
+{
+    struct crash_shared *shared = child->shared;
+    uint64_t last = 0;
+    shared->failures++;
+    if (smelt_engine_flush(child->engine, &child->err) != SMELT_STATUS_OK) {
+        must(child, smelt_engine_flush(child->engine, &child->err), last, "told twice");
+    }
+    last = check_all(child);
+    check(child, child->options->commits_behind || last + 1 == shared->begun, last,
+          "is not the one before the wave that failed");
+    return run_rest(child, last);
+}
+
 enum crash_end crash_run(const char *directory, const struct crash_options *options,
                          struct crash_shared *shared, const struct crash_faults *faults)
 {
     struct child child;
     const struct smelt_rocksdb_options rocksdb = {.sync = options->sync,
-                                                  .write_buffer_bytes = 256 * 1024};
+                                                  .write_buffer_bytes = 1 << 20};
     begin_child(&child, options, shared);
     must(&child, smelt_store_open_rocksdb(directory, &rocksdb, &child.store, &child.err), 0,
          "open");
@@ -278,8 +294,10 @@ enum crash_end crash_run(const char *directory, const struct crash_options *opti
         faults->begin();
     }
     enum crash_end end = run_rest(&child, last);
-    if (end == CRASH_FAILED && faults == NULL) {
-        wrong(&child, shared->begun, "run");
+    if (end == CRASH_FAILED) {
+        check(&child, faults != NULL && faults->has_failed(), shared->begun, "run");
+        faults->end();
+        end = go_on(&child);
     }
     smelt_engine_destroy(child.engine);
     if (end == CRASH_DONE) {
@@ -287,8 +305,5 @@ enum crash_end crash_run(const char *directory, const struct crash_options *opti
         check(&child, head == CRASH_WAVES, head, "is the last one");
     }
     smelt_store_close(child.store);
-    if (faults != NULL) {
-        faults->end();
-    }
     return end;
 }

@@ -32,6 +32,7 @@ struct crash_shared {
     struct crash_expectation waves[CRASH_WAVES + 1];
     atomic_uint_fast64_t begun;    /* the last wave that a process began to run */
     atomic_uint_fast64_t promised; /* the last one that must be there whatever happens */
+    atomic_uint failures;          /* waves that the store refused */
     atomic_uint is_ready;          /* the process has looked at everything and runs waves */
     char failure[512];             /* what was wrong, for the parent to print */
 };
@@ -51,6 +52,7 @@ enum crash_end {
 struct crash_faults {
     void (*begin)(void); /* faults may come from here on; NULL: none */
     void (*end)(void);
+    bool (*has_failed)(void); /* there was one */
 };
 enum crash_end crash_run(const char *directory, const struct crash_options *options,
                          struct crash_shared *shared, const struct crash_faults *faults);
