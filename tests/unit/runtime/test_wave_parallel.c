@@ -21,7 +21,8 @@ enum {
     SEEDS = SM_HAS_TSAN || SM_HAS_ASAN ? 15 : 50,
     WAVES = 9,
     TRANSACTIONS = 60,
-    PEERS = 4 /* engines of one state; the first is serial */
+    PAGES = 180, /* the same, for some: receipts of several pages */
+    PEERS = 4    /* engines of one state; the first is serial */
 };
 
 /* ---- delays ------------------------------------------------------------------------------------
@@ -442,7 +443,7 @@ static void try_seed(uint64_t seed, struct tally *tally)
     }
     for (uint64_t number = 1; number <= WAVES; number++) {
         random_nonces(model.fixture->inner, nonces);
-        random_make(seed, number, TRANSACTIONS, nonces, &random);
+        random_make(seed, number, seed % 5 == 4 ? PAGES : TRANSACTIONS, nonces, &random);
         struct smelt_wave wave = random_frame(&random, number);
         run_peer(&peers[0], &wave, &first);
         model_run(&model, &wave);
