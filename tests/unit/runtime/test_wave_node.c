@@ -8,7 +8,10 @@
 #include "base/digest.h"
 #include "runtime/state/commitment.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -282,7 +285,7 @@ static void a_batch_that_is_not_written_was_not_run(void **state)
 /* ---- behind ------------------------------------------------------------------------------------
  */
 
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool is_gate_shut;
 
 static void wait_at_gate(struct fixture *fixture, const struct smelt_store_write *writes,
                          size_t count)
@@ -290,8 +293,9 @@ static void wait_at_gate(struct fixture *fixture, const struct smelt_store_write
     (void)fixture;
     (void)writes;
     (void)count;
-    (void)pthread_mutex_lock(&gate);
-    (void)pthread_mutex_unlock(&gate);
+    while (atomic_load(&is_gate_shut)) {
+        (void)usleep(100);
+    }
 }
 
 static void take_time(struct fixture *fixture, const struct smelt_store_write *writes, size_t count)
@@ -325,13 +329,13 @@ static void a_wave_is_over_before_it_is_written(void **state)
     run_story(chain); /* a deploy: not behind */
     assert_int_equal(newest(fixture), 1);
     fixture->before_write = wait_at_gate;
-    (void)pthread_mutex_lock(&gate);
+    atomic_store(&is_gate_shut, true);
     run_story(chain);
     assert_int_equal(newest(fixture), 1);
     struct smelt_wave_receipt *receipt = receipt_of(chain, 2);
     assert_int_equal(receipt->status, SMELT_STATUS_OK);
     smelt_wave_receipt_destroy(receipt);
-    (void)pthread_mutex_unlock(&gate);
+    atomic_store(&is_gate_shut, false);
     assert_int_equal(smelt_engine_flush(fixture->engine, NULL), SMELT_STATUS_OK);
     assert_int_equal(newest(fixture), 2);
     run_story(chain);
@@ -476,6 +480,44 @@ static void modules_are_not_needed_afterwards(void **state)
 
 /* ---- threads -----------------------------------------------------------------------------------
  */
+
+/* Of a process-directed signal, every thread that does not block it may be the receiver. */
+static size_t receivers_of(int signal)
+{
+    size_t count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
+        char path[300];
+        char line[128];
+        unsigned long long blocked = 0;
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
+        FILE *status = task->d_name[0] != '.' ? fopen(path, "re") : NULL;
+        if (status == NULL) {
+            continue;
+        }
+        while (fgets(line, sizeof(line), status) != NULL) {
+            if (sscanf(line, "SigBlk: %llx", &blocked) == 1) {
+                count += (blocked >> (signal - 1) & 1) == 0;
+            }
+        }
+        (void)fclose(status);
+    }
+    (void)closedir(tasks);
+    return count;
+}
+
+static void signals_are_for_the_embedder(void **state)
+{
+    BEGIN;
+    size_t before = receivers_of(SIGTERM);
+    go_behind(up);
+    fixture->before_write = take_time;
+    run_story(chain);
+    run_story(chain); /* with all threads that there are */
+    assert_int_equal(receivers_of(SIGTERM), before);
+    finish_story(up);
+}
 
 struct guests {
     struct fixture *fixture;
@@ -721,6 +763,7 @@ int main(void)
         TEST(a_lost_batch_is_told_once),
         TEST(failures_beside_a_batch_on_its_way),
         TEST(modules_are_not_needed_afterwards),
+        TEST(signals_are_for_the_embedder),
         TEST(waves_and_calls_take_turns),
         TEST(receipts_are_kept_for_so_many_waves),
         TEST(pruning_catches_up_a_few_waves_at_a_time),
