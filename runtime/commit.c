@@ -123,9 +123,10 @@ static int start(struct sm_committer *committer)
     return failure;
 }
 
-static enum smelt_status hand_over(struct sm_committer *committer, struct sm_commit *commit,
+static enum smelt_status hand_over(struct smelt_engine *engine, struct sm_commit *commit,
                                    struct smelt_error *err)
 {
+    struct sm_committer *committer = &engine->committer;
     if (!committer->has_thread) {
         int failure = start(committer);
         if (failure != 0) {
@@ -133,6 +134,7 @@ static enum smelt_status hand_over(struct sm_committer *committer, struct sm_com
                                       "cannot start a thread for writing");
         }
         committer->has_thread = true;
+        sm_crew_pin_beside(&engine->crew, committer->thread);
     }
     (void)pthread_mutex_lock(&committer->lock);
     committer->job = *commit;
@@ -190,7 +192,7 @@ enum smelt_status sm_commit_write(struct smelt_engine *engine, struct sm_commit 
     const struct smelt_store *store = engine->options.store;
     enum smelt_status status = SMELT_STATUS_OK;
     if (is_behind) {
-        SMELT_TRY(hand_over(&engine->committer, commit, err));
+        SMELT_TRY(hand_over(engine, commit, err));
     } else {
         SMELT_TRY(write_all(engine->options.store, commit, err));
         engine->version = store->ops->version(store->impl);

@@ -490,15 +490,14 @@ static size_t receivers_of(int signal)
     for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
         char path[300];
         char line[128];
-        unsigned long long blocked = 0;
         (void)snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
         FILE *status = task->d_name[0] != '.' ? fopen(path, "re") : NULL;
         if (status == NULL) {
             continue;
         }
         while (fgets(line, sizeof(line), status) != NULL) {
-            if (sscanf(line, "SigBlk: %llx", &blocked) == 1) {
-                count += (blocked >> (signal - 1) & 1) == 0;
+            if (strncmp(line, "SigBlk:", 7) == 0) {
+                count += (strtoull(line + 7, NULL, 16) >> (signal - 1) & 1) == 0;
             }
         }
         (void)fclose(status);
