@@ -1,7 +1,7 @@
 /* A disk that fails while waves are executed: calls that write, sync, open or rename fail, once or
  * from some call on. The process sees the state as before the wave that failed; the next process
  * finds that, or the wave whose write failed, and goes on. SMELT_CRASH_FAULTS says how often, in
- * all.
+ * all, SMELT_CRASH_SEED when.
  *
  * usage: crash_faults <libfault_fs.so>
  *
@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { FAULTS = 64 };
@@ -101,8 +100,8 @@ static void a_disk_that_fails_loses_no_wave(void **state)
     const char *wanted = getenv("SMELT_CRASH_FAULTS");
     size_t count = (wanted != NULL ? (size_t)strtoull(wanted, NULL, 10) : FAULTS) / STORIES;
     struct crash_shared *shared = crash_share();
-    uint64_t seed = (uint64_t)time(NULL);
-    print_message("seed of the moments: %llu\n", (unsigned long long)seed);
+    uint64_t seed = crash_seed();
+    size_t failures = 0;
     for (size_t i = 0; i < STORIES; i++) {
         char directory[] = "/tmp/smelt-crash-XXXXXX";
         char store[64];
@@ -125,10 +124,11 @@ static void a_disk_that_fails_loses_no_wave(void **state)
         assert_int_equal(run_child(store, &stories[i], shared, 0), CRASH_DONE);
         print_message("story %zu: %zu faults in %zu runs, %u waves failed\n", i, done, runs,
                       (unsigned)shared->failures);
-        assert_true(shared->failures > count / 4);
+        failures += shared->failures;
         shared->failures = 0;
         assert_int_equal(sm_fs_remove_tree(directory, NULL), SMELT_STATUS_OK);
     }
+    assert_true(failures > count / 2); /* of all stories: others come after the last write */
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 /* Kills a process that executes waves, at any moment, and has another one look at what is on disk
  * and go on: the head is a wave that was begun, nothing that was promised is missing, and all that
- * is there is what a run in memory came to. SMELT_CRASH_KILLS says how often, in all. */
+ * is there is what a run in memory came to. SMELT_CRASH_KILLS says how often, in all,
+ * SMELT_CRASH_SEED when. */
 #include "tests/crash/crash_support.h"
 
 #include "base/fs.h"
@@ -81,9 +82,8 @@ static void nothing_is_lost_and_nothing_is_half_there(void **state)
     const char *wanted = getenv("SMELT_CRASH_KILLS");
     size_t kills = (wanted != NULL ? (size_t)strtoull(wanted, NULL, 10) : KILLS) / STORIES;
     struct crash_shared *shared = crash_share();
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = crash_seed();
     size_t runs = 0;
-    print_message("seed of the moments: %llu\n", (unsigned long long)seed);
     for (size_t i = 0; i < STORIES; i++) {
         char directory[] = "/tmp/smelt-crash-XXXXXX";
         char store[64];

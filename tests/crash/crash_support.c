@@ -8,9 +8,11 @@
 #include <smelt/wave.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct crash_shared *crash_share(void)
@@ -19,6 +21,14 @@ struct crash_shared *crash_share(void)
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(shared != MAP_FAILED);
     return (struct crash_shared *)shared;
+}
+
+uint64_t crash_seed(void)
+{
+    const char *wanted = getenv("SMELT_CRASH_SEED");
+    uint64_t seed = wanted != NULL ? strtoull(wanted, NULL, 10) : (uint64_t)time(NULL);
+    print_message("SMELT_CRASH_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
 }
 
 /* ---- what there is -----------------------------------------------------------------------------

@@ -39,6 +39,10 @@ struct crash_shared {
 
 struct crash_shared *crash_share(void);
 
+/* Of the moments at which something happens: another one in each run, which is printed, or that of
+ * SMELT_CRASH_SEED. When exactly depends on the machine all the same. */
+uint64_t crash_seed(void);
+
 /* Fills `shared->waves` in a child. */
 void crash_expect(struct crash_shared *shared, const struct crash_options *options);
 
