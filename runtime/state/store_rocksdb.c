@@ -598,15 +598,17 @@ static enum smelt_status rocksdb_store_checkpoint(void *impl, const char *direct
                                                   struct smelt_error *err)
 {
     const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
-    struct stat info;
     char *text = NULL;
-    if (lstat(directory, &info) == 0) {
-        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                            "%s is there already: name a directory that does not exist", directory);
+    /* what is wrong with the place is not to be taken for what is wrong with the state */
+    if (mkdir(directory, 0700) != 0) {
+        if (errno == EEXIST) {
+            return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                                "%s is there already: name a directory that does not exist",
+                                directory);
+        }
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot make %s", directory);
     }
-    if (errno != ENOENT) {
-        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write %s", directory);
-    }
+    (void)rmdir(directory);
     rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(store->db, &text);
     if (text == NULL) {
         rocksdb_checkpoint_create(checkpoint, directory, 0, &text);
