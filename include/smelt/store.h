@@ -50,7 +50,9 @@ struct smelt_store_ops {
                                  struct smelt_slice prefix, smelt_store_visit_fn visit,
                                  void *context, struct smelt_error *err);
     /* All or nothing; durable when it returns, or as the options of the store say. Later entries
-     * win over earlier ones. */
+     * win over earlier ones. When a write to a store on disk has failed, readers do not see it, and
+     * further writes are refused with the same status until the store is closed and opened again:
+     * then it is there whole or not at all. */
     enum smelt_status (*write)(void *impl, const struct smelt_store_write *writes, size_t count,
                                struct smelt_error *err);
     /* A number that is another one after every write, whoever writes. */
@@ -79,13 +81,16 @@ enum smelt_sync {
 struct smelt_rocksdb_options {
     bool must_exist; /* a missing directory is NOT_FOUND and nothing is created */
     enum smelt_sync sync;
-    uint32_t sync_interval;      /* at least 1 with SMELT_SYNC_INTERVAL */
-    uint64_t cache_bytes;        /* blocks of tables that are kept in memory; 0: 64 MiB */
-    uint64_t write_buffer_bytes; /* of state, in memory before it becomes a table; 0: 32 MiB */
+    uint32_t sync_interval; /* at least 1 with SMELT_SYNC_INTERVAL */
+    uint64_t cache_bytes;   /* blocks of tables that are kept in memory; 0: 64 MiB */
+    /* Of state, in memory until it is in tables: 1 MiB to 16 GiB; 0: 32 MiB. What a crash leaves to
+     * replay is twice as much and 32 MiB at most. */
+    uint64_t write_buffer_bytes;
 };
 
-/* Opens or creates a RocksDB database in `directory`. `options` may be NULL. STORE_LOCKED when
- * another process has it open, STORE_CORRUPT when it is damaged or not a smelt state. */
+/* Opens or creates a RocksDB database in `directory`. `options` may be NULL. STORE_LOCKED when it
+ * is open already, here or in another process, STORE_CORRUPT when it is damaged or not a smelt
+ * state. */
 SMELT_API enum smelt_status smelt_store_open_rocksdb(const char *directory,
                                                      const struct smelt_rocksdb_options *options,
                                                      struct smelt_store **out,

@@ -17,9 +17,22 @@
  * write: at the directory (`inspect_directory`) and, read-only, at the database (`look`). Without
  * the second one RocksDB would remove data files that a damaged MANIFEST no longer names.
  *
- * Durability: every batch is one synced record of the write-ahead log. After a crash, an incomplete
- * record at the log's end is a batch whose write never returned, and is dropped; damage anywhere
- * else in the log is an error, where RocksDB's default would silently go back to the batch before.
+ * Durability: every batch is one record of the write-ahead log. When all of them are synced, an
+ * incomplete record at the log's end is a batch whose write never returned, and is dropped; damage
+ * anywhere else in the log is an error, where RocksDB's default would silently go back to the batch
+ * before. Without syncs a power failure may leave just that damage. So a file UNSYNCED stands in
+ * the directory from before the first write that is not synced until all are; where it is found,
+ * the state is what comes before the damage.
+ *
+ * After a write has failed nobody knows how much of its record is on the disk, and RocksDB may or
+ * may not find its way back. The store takes no more writes then; opening it again finds out.
+ *
+ * State is put into ordinary skip lists, each with a hint at where the last key went: batches are
+ * sorted, and a key close to its predecessor costs half of one that is searched from the top. A
+ * hash table of lists takes a third of the time again in the writer, but has to be sorted before it
+ * becomes a table: more than it saves, in the background, and writers are held up for seconds when
+ * there is no idle core for it. Small lists keep the search short, and a Bloom filter in front of
+ * each spares reads the search.
  *
  * RocksDB allocates through C++: when memory runs out inside it, the process ends. */
 #include "base/alloc.h"
@@ -37,6 +50,9 @@
 #include <fnmatch.h>
 #include <limits.h>
 #include <rocksdb/c.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -45,6 +61,18 @@
 #define WHERE "store"
 
 #define MIB ((size_t)1024 * 1024)
+
+#define CACHE_BYTES_DEFAULT        (64 * MIB)
+#define WRITE_BUFFER_BYTES_DEFAULT (32 * MIB)
+#define WRITE_BUFFER_BYTES_MIN     MIB
+#define WRITE_BUFFER_BYTES_MAX     (16384 * MIB)
+
+/* Skip lists of state that may be in memory at a time; one takes writes, others become tables. */
+#define STATE_LISTS 4
+/* Of the other families, each. */
+#define LIST_BYTES (8 * MIB)
+
+#define UNSYNCED_NAME "UNSYNCED"
 
 /* Free space that creating a database asks for; it uses about a quarter. */
 #define CREATION_BYTES MIB
@@ -61,10 +89,16 @@ static_assert(FAMILY_COUNT == SMELT_STORE_FAMILY_COUNT + 1, "a column family per
 
 struct rocksdb_store {
     struct smelt_store handle;
-    char *directory; /* for messages */
-    rocksdb_options_t *options;
+    char *directory;
+    enum smelt_sync sync;
+    uint32_t sync_interval;
+    atomic_uint_fast32_t writes;      /* for the interval; wraps around */
+    atomic_int failure;               /* status of the first write that failed */
+    rocksdb_options_t *options;       /* of the database and most families */
+    rocksdb_options_t *state_options; /* of family STATE */
     rocksdb_readoptions_t *newest;
     rocksdb_writeoptions_t *synced;
+    rocksdb_writeoptions_t *unsynced;
     rocksdb_t *db;
     rocksdb_column_family_handle_t *families[FAMILY_COUNT];
 };
@@ -238,13 +272,35 @@ static enum smelt_status rocksdb_store_iterate(void *impl, void *snapshot,
     return check(store, text, "read", err);
 }
 
+static const rocksdb_writeoptions_t *next_write_options(struct rocksdb_store *store)
+{
+    bool is_synced = store->sync == SMELT_SYNC_ALWAYS;
+    if (store->sync == SMELT_SYNC_INTERVAL) {
+        is_synced = (atomic_fetch_add(&store->writes, 1) + 1) % store->sync_interval == 0;
+    }
+    return is_synced ? store->synced : store->unsynced;
+}
+
+static enum smelt_status check_usable(const struct rocksdb_store *store, struct smelt_error *err)
+{
+    enum smelt_status status = (enum smelt_status)atomic_load(&store->failure);
+    if (status != SMELT_STATUS_OK) {
+        (void)sm_error_set(err, status, WHERE,
+                           "the state in %s takes no writes since one of them failed (%s): close "
+                           "it and open it again",
+                           store->directory, smelt_status_name(status));
+    }
+    return status;
+}
+
 static enum smelt_status rocksdb_store_write(void *impl, const struct smelt_store_write *writes,
                                              size_t count, struct smelt_error *err)
 {
-    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    struct rocksdb_store *store = (struct rocksdb_store *)impl;
     char *text = NULL;
-    if (count == 0) {
-        return SMELT_STATUS_OK;
+    enum smelt_status status = check_usable(store, err);
+    if (status != SMELT_STATUS_OK || count == 0) {
+        return status;
     }
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
     for (size_t i = 0; i < count; i++) {
@@ -258,9 +314,66 @@ static enum smelt_status rocksdb_store_write(void *impl, const struct smelt_stor
                                       (const char *)value.data, value.size);
         }
     }
-    rocksdb_write(store->db, store->synced, batch, &text);
+    rocksdb_write(store->db, next_write_options(store), batch, &text);
     rocksdb_writebatch_destroy(batch);
-    return check(store, text, "write to", err);
+    status = check(store, text, "write to", err);
+    if (status != SMELT_STATUS_OK) {
+        int none = SMELT_STATUS_OK;
+        (void)atomic_compare_exchange_strong(&store->failure, &none, (int)status);
+    }
+    return status;
+}
+
+/* RocksDB builds its copy beside the name it is given and removes what it finds there, so it gets a
+ * name in a directory of our own. */
+static enum smelt_status rocksdb_store_checkpoint(void *impl, const char *directory,
+                                                  struct smelt_error *err)
+{
+    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
+    char beside[PATH_MAX];
+    char copy[PATH_MAX];
+    char *text = NULL;
+    struct stat info;
+    rocksdb_checkpoint_t *checkpoint = NULL;
+    enum smelt_status status = check_usable(store, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    if (lstat(directory, &info) == 0) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "%s exists already: name a new directory for the copy", directory);
+    }
+    size_t size = strlen(directory);
+    while (size > 1 && directory[size - 1] == '/') {
+        size--;
+    }
+    status = sm_fs_path(beside, sizeof(beside), err, "%.*s.tmp-XXXXXX", (int)size, directory);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    if (mkdtemp(beside) == NULL) {
+        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot create %s", beside);
+    }
+    SMELT_TRY(sm_fs_path(copy, sizeof(copy), err, "%s/state", beside));
+    checkpoint = rocksdb_checkpoint_object_create(store->db, &text);
+    if (text == NULL) {
+        rocksdb_checkpoint_create(checkpoint, copy, 0, &text);
+    }
+    SMELT_TRY(check(store, text, "copy", err));
+    if (chmod(copy, 0700) != 0 ||
+        renameat2(AT_FDCWD, copy, AT_FDCWD, directory, RENAME_NOREPLACE) != 0) {
+        status = sm_error_set_errno(
+            err, errno == EEXIST ? SMELT_STATUS_INVALID_ARGUMENT : SMELT_STATUS_IO, errno, WHERE,
+            "cannot give the copy its name %s", directory);
+        goto cleanup;
+    }
+    SMELT_TRY(sm_fs_sync_directory_of(directory, err));
+cleanup:
+    if (checkpoint != NULL) {
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    (void)sm_fs_remove_tree(beside, NULL);
+    return status;
 }
 
 /* The directory, before RocksDB touches it. */
@@ -274,14 +387,16 @@ enum directory_kind {
 
 struct directory {
     enum directory_kind kind;
-    bool has_tables; /* data files, whether the database knows them or not */
-    bool has_log;    /* a write-ahead log that is not empty */
+    bool has_tables;  /* data files, whether the database knows them or not */
+    bool has_log;     /* a write-ahead log that is not empty */
+    bool is_unsynced; /* see UNSYNCED above */
 };
 
 /* Files that RocksDB writes before CURRENT makes the directory a database. */
 static bool is_creation_remains(const char *name)
 {
     static const char *const patterns[] = {"LOCK",
+                                           UNSYNCED_NAME,
                                            "LOG",
                                            "LOG.old.*",
                                            "IDENTITY",
@@ -305,6 +420,9 @@ static void note_file(struct directory *found, int directory_fd, const char *nam
     }
     if (ends_with(name, ".sst")) {
         found->has_tables = true;
+    }
+    if (strcmp(name, UNSYNCED_NAME) == 0) {
+        found->is_unsynced = true;
     }
     /* the stream is open, so it has a descriptor */
     /* NOLINTNEXTLINE(clang-analyzer-unix.StdCLibraryFunctions) */
@@ -342,25 +460,28 @@ static enum smelt_status inspect_directory(const char *path, struct directory *f
     return SMELT_STATUS_OK;
 }
 
-/* RocksDB syncs the directory of its files, but not the entry of that directory in its parent. */
-static enum smelt_status create_directory(const char *directory, struct smelt_error *err)
+static enum smelt_status sync_directory(const char *path, struct smelt_error *err)
 {
-    char parent[PATH_MAX];
-    enum smelt_status status = sm_fs_path(parent, sizeof(parent), err, "%s/..", directory);
-    if (status == SMELT_STATUS_OK) {
-        status = sm_fs_make_directories(directory, 0700, err);
-    }
-    if (status != SMELT_STATUS_OK) {
-        return status;
-    }
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum smelt_status status = SMELT_STATUS_OK;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) {
-        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot sync %s", parent);
+        status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot sync %s", path);
     }
     if (fd >= 0) {
         (void)close(fd);
     }
     return status;
+}
+
+/* RocksDB syncs the directory of its files, but not the entry of that directory in its parent. */
+static enum smelt_status create_directory(const char *directory, struct smelt_error *err)
+{
+    char entry[PATH_MAX];
+    enum smelt_status status = sm_fs_path(entry, sizeof(entry), err, "%s/..", directory);
+    if (status == SMELT_STATUS_OK) {
+        status = sm_fs_make_directories(directory, 0700, err);
+    }
+    return status == SMELT_STATUS_OK ? sync_directory(entry, err) : status;
 }
 
 /* Debian's RocksDB is built with assertions, and one of them ends the process when the disk fills
@@ -406,17 +527,21 @@ static enum smelt_status prepare_directory(const char *path, bool must_exist,
 
 /* Opening. */
 
-static rocksdb_options_t *make_options(void)
+static rocksdb_options_t *make_options(rocksdb_cache_t *cache, size_t write_buffer_bytes,
+                                       bool is_unsynced)
 {
     rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_options_set_paranoid_checks(options, 1);
-    rocksdb_options_set_wal_recovery_mode(options,
-                                          rocksdb_tolerate_corrupted_tail_records_recovery);
+    rocksdb_options_set_wal_recovery_mode(
+        options, is_unsynced ? rocksdb_point_in_time_recovery
+                             : rocksdb_tolerate_corrupted_tail_records_recovery);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
     /* bounds on memory, files and the log that a crash leaves to replay */
-    rocksdb_options_set_write_buffer_size(options, 8 * MIB);
-    rocksdb_options_set_max_total_wal_size(options, 32 * MIB);
+    rocksdb_options_set_write_buffer_size(options, LIST_BYTES);
+    rocksdb_options_set_max_total_wal_size(options, 2 * write_buffer_bytes + 32 * MIB);
     rocksdb_options_set_max_open_files(options, 256);
+    /* hints at where the last key went are for one writer */
+    rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
     /* a command opens the store for one call: nothing periodic, nothing preallocated, little log */
     rocksdb_options_set_manifest_preallocation_size(options, 64 * 1024);
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
@@ -427,14 +552,96 @@ static rocksdb_options_t *make_options(void)
     rocksdb_options_set_max_log_file_size(options, MIB);
 
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
-    rocksdb_cache_t *cache = rocksdb_cache_create_lru(16 * MIB);
     rocksdb_block_based_options_set_block_cache(table, cache);
     rocksdb_block_based_options_set_filter_policy(table,
                                                   rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_format_version(table, 5);
+    rocksdb_block_based_options_set_data_block_index_type(
+        table, rocksdb_block_based_table_data_block_index_type_binary_search_and_hash);
+    rocksdb_block_based_options_set_data_block_hash_ratio(table, 0.75);
     rocksdb_options_set_block_based_table_factory(options, table);
-    rocksdb_cache_destroy(cache); /* the tables hold it */
     rocksdb_block_based_options_destroy(table);
     return options;
+}
+
+/* C has no other way to the hint than RocksDB's text form of its options. "capped:0" says that all
+ * keys share one. */
+static rocksdb_options_t *make_state_options(const rocksdb_options_t *base,
+                                             size_t write_buffer_bytes)
+{
+    char text[256];
+    char *problem = NULL;
+    rocksdb_options_t *options = rocksdb_options_create();
+    (void)snprintf(text, sizeof(text),
+                   "memtable_insert_with_hint_prefix_extractor=capped:0;"
+                   "memtable_prefix_bloom_size_ratio=0.02;memtable_whole_key_filtering=true;"
+                   "max_write_buffer_number=%d;write_buffer_size=%zu",
+                   STATE_LISTS, write_buffer_bytes / STATE_LISTS);
+    rocksdb_get_options_from_string(base, text, options, &problem);
+    assert(problem == NULL);
+    rocksdb_free(problem);
+    return options;
+}
+
+/* From here on a store exists as far as `rocksdb_store_close` is concerned. */
+static void set_options(struct rocksdb_store *store, const struct smelt_rocksdb_options *options,
+                        bool is_unsynced)
+{
+    size_t write_buffer_bytes = options->write_buffer_bytes != 0
+                                    ? (size_t)options->write_buffer_bytes
+                                    : WRITE_BUFFER_BYTES_DEFAULT;
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru(
+        options->cache_bytes != 0 ? (size_t)options->cache_bytes : CACHE_BYTES_DEFAULT);
+    store->options = make_options(cache, write_buffer_bytes, is_unsynced);
+    store->state_options = make_state_options(store->options, write_buffer_bytes);
+    rocksdb_cache_destroy(cache); /* the tables hold it */
+    store->newest = rocksdb_readoptions_create();
+    store->synced = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(store->synced, 1);
+    store->unsynced = rocksdb_writeoptions_create();
+    store->sync = options->sync;
+    store->sync_interval = options->sync_interval;
+}
+
+static enum smelt_status check_options(const struct smelt_rocksdb_options *options,
+                                       struct smelt_error *err)
+{
+    if (options->sync != SMELT_SYNC_ALWAYS && options->sync != SMELT_SYNC_INTERVAL &&
+        options->sync != SMELT_SYNC_NEVER) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE, "there is no sync policy %d",
+                            (int)options->sync);
+    }
+    if (options->sync == SMELT_SYNC_INTERVAL && options->sync_interval == 0) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "an interval of 0 writes between syncs: it starts at 1");
+    }
+    if (options->write_buffer_bytes != 0 &&
+        (options->write_buffer_bytes < WRITE_BUFFER_BYTES_MIN ||
+         options->write_buffer_bytes > WRITE_BUFFER_BYTES_MAX)) {
+        return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
+                            "a write buffer has %zu to %zu bytes", WRITE_BUFFER_BYTES_MIN,
+                            WRITE_BUFFER_BYTES_MAX);
+    }
+    return SMELT_STATUS_OK;
+}
+
+/* The mark of a state whose writes are not all synced. */
+static enum smelt_status mark_unsynced(const struct rocksdb_store *store, struct smelt_error *err)
+{
+    char path[PATH_MAX];
+    enum smelt_status status =
+        sm_fs_path(path, sizeof(path), err, "%s/" UNSYNCED_NAME, store->directory);
+    return status == SMELT_STATUS_OK ? sm_fs_publish(path, sm_slice(NULL, 0), 0600, err) : status;
+}
+
+/* That it stays is harmless. */
+static void unmark_unsynced(const struct rocksdb_store *store)
+{
+    char path[PATH_MAX];
+    if (sm_fs_path(path, sizeof(path), NULL, "%s/" UNSYNCED_NAME, store->directory) ==
+        SMELT_STATUS_OK) {
+        (void)unlink(path);
+    }
 }
 
 /* The result is RocksDB's text, NULL when the store is open. */
@@ -443,7 +650,7 @@ static char *open_families(struct rocksdb_store *store, bool may_write, bool may
     char *text = NULL;
     const rocksdb_options_t *options[FAMILY_COUNT];
     for (size_t i = 0; i < FAMILY_COUNT; i++) {
-        options[i] = store->options;
+        options[i] = i == SMELT_STORE_STATE + 1 ? store->state_options : store->options;
     }
     rocksdb_options_set_create_if_missing(store->options, may_create);
     rocksdb_options_set_create_missing_column_families(store->options, may_create);
@@ -557,14 +764,27 @@ static enum smelt_status open_database(struct rocksdb_store *store,
     if (status != SMELT_STATUS_OK) {
         return status;
     }
+    if (store->sync != SMELT_SYNC_ALWAYS) {
+        status = mark_unsynced(store, err);
+        if (status != SMELT_STATUS_OK) {
+            return status;
+        }
+    }
     char *text = open_families(store, true, may_create);
     if (text != NULL && starts_with(text, "Invalid argument: Column families not opened")) {
         rocksdb_free(text);
         return not_a_state(store->directory, "it has other column families", err);
     }
     status = check(store, text, "open", err);
-    if (status != SMELT_STATUS_OK || is_marked) {
+    if (status != SMELT_STATUS_OK) {
         return status;
+    }
+    if (directory->is_unsynced && store->sync == SMELT_SYNC_ALWAYS) {
+        /* opening has made synced tables of what was in the log */
+        unmark_unsynced(store);
+    }
+    if (is_marked) {
+        return SMELT_STATUS_OK;
     }
     uint8_t mark[FORMAT_BYTES];
     sm_store_le32(mark, SM_STATE_FORMAT);
@@ -578,11 +798,21 @@ static enum smelt_status open_database(struct rocksdb_store *store,
 static void rocksdb_store_close(void *impl)
 {
     struct rocksdb_store *store = (struct rocksdb_store *)impl;
+    if (store->db != NULL && store->sync != SMELT_SYNC_ALWAYS) {
+        char *text = NULL;
+        rocksdb_flush_wal(store->db, 1, &text);
+        if (text == NULL && atomic_load(&store->failure) == SMELT_STATUS_OK) {
+            unmark_unsynced(store);
+        }
+        rocksdb_free(text);
+    }
     close_families(store);
     if (store->options != NULL) {
         rocksdb_options_destroy(store->options);
+        rocksdb_options_destroy(store->state_options);
         rocksdb_readoptions_destroy(store->newest);
         rocksdb_writeoptions_destroy(store->synced);
+        rocksdb_writeoptions_destroy(store->unsynced);
     }
     sm_free(store->directory);
     sm_free(store);
@@ -591,31 +821,6 @@ static void rocksdb_store_close(void *impl)
 static uint64_t rocksdb_store_version(void *impl)
 {
     return rocksdb_get_latest_sequence_number(((const struct rocksdb_store *)impl)->db);
-}
-
-/* RocksDB stages the copy in a directory beside, syncs it and renames it. */
-static enum smelt_status rocksdb_store_checkpoint(void *impl, const char *directory,
-                                                  struct smelt_error *err)
-{
-    const struct rocksdb_store *store = (const struct rocksdb_store *)impl;
-    char *text = NULL;
-    /* what is wrong with the place is not to be taken for what is wrong with the state */
-    if (mkdir(directory, 0700) != 0) {
-        if (errno == EEXIST) {
-            return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
-                                "%s is there already: name a directory that does not exist",
-                                directory);
-        }
-        return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot make %s", directory);
-    }
-    (void)rmdir(directory);
-    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(store->db, &text);
-    if (text == NULL) {
-        rocksdb_checkpoint_create(checkpoint, directory, 0, &text);
-        rocksdb_checkpoint_object_destroy(checkpoint);
-    }
-    enum smelt_status status = check(store, text, "copy", err);
-    return status == SMELT_STATUS_OK ? sm_fs_sync_directory_of(directory, err) : status;
 }
 
 static const struct smelt_store_ops rocksdb_ops = {.snapshot = rocksdb_store_snapshot,
@@ -640,6 +845,10 @@ enum smelt_status smelt_store_open_rocksdb(const char *directory,
         return sm_error_set(err, SMELT_STATUS_INVALID_ARGUMENT, WHERE,
                             "the state's directory has no name");
     }
+    status = check_options(options, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
     struct rocksdb_store *store = (struct rocksdb_store *)sm_calloc(1, sizeof(*store));
     if (store == NULL) {
         return sm_error_no_memory(err, WHERE);
@@ -653,10 +862,7 @@ enum smelt_status smelt_store_open_rocksdb(const char *directory,
     }
     memcpy(store->directory, directory, name_size);
     SMELT_TRY(prepare_directory(directory, options->must_exist, &found, err));
-    store->options = make_options();
-    store->newest = rocksdb_readoptions_create();
-    store->synced = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_sync(store->synced, 1);
+    set_options(store, options, found.is_unsynced);
     SMELT_TRY(open_database(store, &found, err));
     *out = &store->handle;
     store = NULL;

@@ -1,6 +1,6 @@
 /* What the two stores cost per key, by size.
  *
- * usage: bench_store [--rocksdb DIRECTORY] [--sizes N[,N…]] [--waves N] [--sync]
+ * usage: bench_store [--rocksdb DIRECTORY] [--sizes N[,N…]] [--waves N] [--pause MS] [--sync]
  *
  * Per size: a store is filled with that many keys in sorted batches, then
  *
@@ -49,6 +49,7 @@ struct run {
     const char *directory; /* NULL: in memory */
     struct smelt_rocksdb_options options;
     size_t waves;
+    unsigned pause_ms; /* between waves, for what a node does meanwhile */
     struct smelt_store *store;
     struct wave *wave;
     uint64_t seed;
@@ -226,6 +227,9 @@ static void measure(struct run *run, uint64_t keys)
             make_key(next_below(run, keys), run->wave->keys[k]);
         }
         times[i] = write_batch(run, prepare(run, BATCH, true));
+        struct timespec pause = {.tv_sec = run->pause_ms / 1000,
+                                 .tv_nsec = (long)(run->pause_ms % 1000) * 1000000};
+        (void)nanosleep(&pause, NULL);
     }
     double waves_s = (now_us() - started) / 1e6;
     double hit_after = read_random(run, 0, keys, true);
@@ -241,7 +245,7 @@ static void measure(struct run *run, uint64_t keys)
 static _Noreturn void usage(void)
 {
     fprintf(stderr, "usage: bench_store [--rocksdb DIRECTORY] [--sizes N[,N...]] [--waves N] "
-                    "[--sync]\n");
+                    "[--pause MS] [--sync]\n");
     exit(2);
 }
 
@@ -260,6 +264,8 @@ int main(int argc, char **argv)
             sizes = argv[++i];
         } else if (strcmp(argv[i], "--waves") == 0 && has_value) {
             run.waves = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--pause") == 0 && has_value) {
+            run.pause_ms = (unsigned)strtoul(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--sync") == 0) {
             run.options.sync = SMELT_SYNC_ALWAYS;
         } else {

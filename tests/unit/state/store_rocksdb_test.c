@@ -8,7 +8,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <pthread.h>
 #include <rocksdb/c.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +79,14 @@ static void find_file(const char *directory, const char *pattern, char *path)
     }
     (void)closedir(stream);
     assert_true(largest >= 0);
+}
+
+static bool count_pair(void *context, struct smelt_slice key, struct smelt_slice value)
+{
+    (void)key;
+    (void)value;
+    (*(size_t *)context)++;
+    return true;
 }
 
 /* Directories. */
@@ -235,7 +245,7 @@ struct family {
     struct smelt_slice value;
 };
 
-enum { FAMILIES_MAX = 7 };
+enum { FAMILIES_MAX = 8 };
 
 static void write_database(const char *path, const struct family *families, bool is_flushed)
 {
@@ -294,7 +304,8 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
-          {.name = "meta"}},
+          {.name = "meta"},
+          {.name = "tree"}},
          SMELT_STATUS_OK},
         {"default with data", {{"default", FORMAT("\x01\0\0\0")}}, SMELT_STATUS_STORE_CORRUPT},
         {"some families with data",
@@ -306,6 +317,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\x01\0\0\0")},
           {.name = "other"}},
          SMELT_STATUS_STORE_CORRUPT},
@@ -318,7 +330,8 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
-          {.name = "meta"}},
+          {.name = "meta"},
+          {.name = "tree"}},
          SMELT_STATUS_STORE_CORRUPT},
         {"format 0",
          {{.name = "default"},
@@ -326,6 +339,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\0\0\0\0")}},
          SMELT_STATUS_STORE_CORRUPT},
         {"format 1, which had no policy",
@@ -334,6 +348,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\x01\0\0\0")}},
          SMELT_STATUS_STORE_CORRUPT},
         {"format 2, whose contracts had no owner",
@@ -342,6 +357,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\x02\0\0\0")}},
          SMELT_STATUS_STORE_CORRUPT},
         {"format 4",
@@ -350,6 +366,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\x04\0\0\0")}},
          SMELT_STATUS_STORE_CORRUPT},
         {"format 3 in the wrong byte order",
@@ -358,6 +375,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\0\0\0\x03")}},
          SMELT_STATUS_STORE_CORRUPT},
         {"a short mark",
@@ -366,6 +384,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\x01\0\0")}},
          SMELT_STATUS_STORE_CORRUPT},
         {"a long mark",
@@ -374,6 +393,7 @@ static void test_databases_that_are_no_state(void **state)
           {.name = "code"},
           {.name = "receipts"},
           {.name = "events"},
+          {.name = "tree"},
           {"meta", FORMAT("\x01\0\0\0\0")}},
          SMELT_STATUS_STORE_CORRUPT},
     };
@@ -437,14 +457,6 @@ static void damage_file(const char *path, enum damage damage, unsigned percent, 
         assert_int_equal(pwrite(fd, &byte, 1, at), 1);
         (void)close(fd);
     }
-}
-
-static bool count_pair(void *context, struct smelt_slice key, struct smelt_slice value)
-{
-    (void)key;
-    (void)value;
-    (*(size_t *)context)++;
-    return true;
 }
 
 static void test_damage_is_found(void **state)
@@ -539,6 +551,296 @@ static void test_a_cut_log_loses_whole_batches(void **state)
     }
 }
 
+/* Options. */
+
+static void test_options_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct smelt_rocksdb_options rows[] = {
+        {.sync = SMELT_SYNC_INTERVAL},
+        {.sync = (enum smelt_sync)3},
+        {.sync = (enum smelt_sync)77, .sync_interval = 1},
+        {.write_buffer_bytes = 1},
+        {.write_buffer_bytes = (1 << 20) - 1},
+        {.write_buffer_bytes = (UINT64_C(16) << 30) + 1},
+        {.write_buffer_bytes = UINT64_MAX},
+    };
+    struct scratch scratch;
+    scratch_create(&scratch);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smelt_store *store = NULL;
+        struct smelt_error err = {0};
+        assert_int_equal(smelt_store_open_rocksdb(scratch.path, &rows[i], &store, &err),
+                         SMELT_STATUS_INVALID_ARGUMENT);
+        assert_null(store);
+        assert_int_equal(err.status, SMELT_STATUS_INVALID_ARGUMENT);
+        assert_true(err.message[0] != '\0');
+    }
+    assert_int_equal(count_files(scratch.path), 0);
+    scratch_remove(&scratch);
+}
+
+static bool has_unsynced_mark(const char *directory)
+{
+    char path[PATH_MAX];
+    struct stat info;
+    assert_int_equal(sm_fs_path(path, sizeof(path), NULL, "%s/UNSYNCED", directory),
+                     SMELT_STATUS_OK);
+    return stat(path, &info) == 0;
+}
+
+/* A state goes from one set of options to the next; nothing but the mark tells the difference. */
+static void test_options(void **state)
+{
+    (void)state;
+    static const struct smelt_rocksdb_options rows[] = {
+        {.sync = SMELT_SYNC_NEVER},
+        {0},
+        {.sync = SMELT_SYNC_INTERVAL, .sync_interval = 1},
+        {.sync = SMELT_SYNC_INTERVAL, .sync_interval = 3},
+        {.sync = SMELT_SYNC_INTERVAL, .sync_interval = UINT32_MAX},
+        {.sync = SMELT_SYNC_ALWAYS, .sync_interval = 0},
+        {.cache_bytes = 1, .write_buffer_bytes = 1 << 20},
+        {.cache_bytes = UINT64_C(1) << 40, .write_buffer_bytes = UINT64_C(16) << 30},
+        {.must_exist = true},
+    };
+    struct scratch scratch;
+    scratch_create(&scratch);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smelt_store *store = NULL;
+        struct smelt_error err = {0};
+        char key[32];
+        if (smelt_store_open_rocksdb(scratch.path, &rows[i], &store, &err) != SMELT_STATUS_OK) {
+            fail_msg("%zu: %s", i, err.message);
+        }
+        assert_int_equal(has_unsynced_mark(scratch.path), rows[i].sync != SMELT_SYNC_ALWAYS);
+        for (unsigned written = 0; written < i * 10; written++) {
+            (void)snprintf(key, sizeof(key), "%u", written);
+            assert_value(store, NULL, SMELT_STORE_STATE, key, "v");
+        }
+        for (size_t k = i * 10; k < (i + 1) * 10; k++) {
+            (void)snprintf(key, sizeof(key), "%zu", k);
+            assert_int_equal(write_one(store, SMELT_STORE_STATE, key, "v"), SMELT_STATUS_OK);
+        }
+        smelt_store_close(store);
+        assert_false(has_unsynced_mark(scratch.path));
+    }
+    scratch_remove(&scratch);
+}
+
+/* Many tables and lists of the state: batches that overwrite, delete, and are read back. */
+static void test_more_than_a_write_buffer(void **state)
+{
+    (void)state;
+    enum { NUMBERS = 4000, PER_BATCH = 1000, BATCHES = 60 };
+    const struct smelt_rocksdb_options options = {.sync = SMELT_SYNC_NEVER,
+                                                  .write_buffer_bytes = 1 << 20};
+    static uint32_t expected[NUMBERS];
+    static uint8_t keys[PER_BATCH][4];
+    static uint8_t values[PER_BATCH][100];
+    static struct smelt_store_write writes[PER_BATCH];
+    struct scratch scratch;
+    struct smelt_store *store = NULL;
+    struct smelt_buf value = {0};
+    uint64_t seed = 3;
+    scratch_create(&scratch);
+    assert_int_equal(smelt_store_open_rocksdb(scratch.path, &options, &store, NULL),
+                     SMELT_STATUS_OK);
+    for (uint32_t batch = 1; batch <= BATCHES; batch++) {
+        for (size_t i = 0; i < PER_BATCH; i++) {
+            uint32_t number = (uint32_t)random_below(&seed, NUMBERS);
+            bool is_delete = random_below(&seed, 5) == 0;
+            sm_store_le32(keys[i], number);
+            sm_store_le32(values[i], batch);
+            expected[number] = is_delete ? 0 : batch;
+            writes[i] = (struct smelt_store_write){.family = SMELT_STORE_STATE,
+                                                   .key = sm_slice(keys[i], 4),
+                                                   .value = sm_slice(values[i], sizeof(values[i])),
+                                                   .is_delete = is_delete};
+        }
+        assert_int_equal(store->ops->write(store->impl, writes, PER_BATCH, NULL), SMELT_STATUS_OK);
+    }
+    for (int round = 0; round < 2; round++) {
+        size_t there = 0;
+        size_t count = 0;
+        for (uint32_t number = 0; number < NUMBERS; number++) {
+            uint8_t key[4];
+            bool is_found = false;
+            sm_store_le32(key, number);
+            assert_int_equal(store->ops->get(store->impl, NULL, SMELT_STORE_STATE, sm_slice(key, 4),
+                                             &value, &is_found, NULL),
+                             SMELT_STATUS_OK);
+            assert_int_equal(is_found, expected[number] != 0);
+            assert_true(!is_found || sm_load_le32(value.data) == expected[number]);
+            there += is_found ? 1 : 0;
+        }
+        assert_int_equal(store->ops->iterate(store->impl, NULL, SMELT_STORE_STATE, text(""),
+                                             count_pair, &count, NULL),
+                         SMELT_STATUS_OK);
+        assert_int_equal(count, there);
+        smelt_store_close(store);
+        store = open_ok(scratch.path, true);
+    }
+    smelt_buf_deinit(&value);
+    smelt_store_close(store);
+    scratch_remove(&scratch);
+}
+
+/* Copies. */
+
+static void test_checkpoint(void **state)
+{
+    (void)state;
+    struct scratch scratch;
+    char path[PATH_MAX];
+    char copy[PATH_MAX];
+    struct stat info;
+    scratch_create(&scratch);
+    struct smelt_store *store = open_ok(scratch_path(&scratch, "state", path), false);
+    for (unsigned i = 0; i < SMELT_STORE_FAMILY_COUNT; i++) {
+        assert_int_equal(write_one(store, (enum smelt_store_family)i, "k", "before"),
+                         SMELT_STATUS_OK);
+    }
+    assert_int_equal(smelt_store_checkpoint(store, scratch_path(&scratch, "copy///", copy), NULL),
+                     SMELT_STATUS_OK);
+    scratch_path(&scratch, "copy", copy);
+    assert_int_equal(stat(copy, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0700);
+    assert_int_equal(count_files(scratch.path), 2);
+    for (unsigned i = 0; i < SMELT_STORE_FAMILY_COUNT; i++) {
+        assert_int_equal(write_one(store, (enum smelt_store_family)i, "k", "after"),
+                         SMELT_STATUS_OK);
+    }
+    /* both are in use at a time, and go their own ways over the files they share */
+    struct smelt_store *other = open_ok(copy, true);
+    for (unsigned i = 0; i < SMELT_STORE_FAMILY_COUNT; i++) {
+        assert_value(other, NULL, (enum smelt_store_family)i, "k", "before");
+        assert_int_equal(write_one(other, (enum smelt_store_family)i, "k", "elsewhere"),
+                         SMELT_STATUS_OK);
+        assert_value(store, NULL, (enum smelt_store_family)i, "k", "after");
+    }
+    char second[PATH_MAX];
+    assert_int_equal(
+        smelt_store_checkpoint(other, scratch_path(&scratch, "copy-of-copy", second), NULL),
+        SMELT_STATUS_OK);
+    smelt_store_close(other);
+    assert_int_equal(sm_fs_remove_tree(copy, NULL), SMELT_STATUS_OK);
+    smelt_store_close(store);
+    store = open_ok(path, true);
+    assert_value(store, NULL, SMELT_STORE_STATE, "k", "after");
+    smelt_store_close(store);
+    store = open_ok(second, true);
+    assert_value(store, NULL, SMELT_STORE_STATE, "k", "elsewhere");
+    smelt_store_close(store);
+    scratch_remove(&scratch);
+}
+
+static void test_checkpoints_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum smelt_status status;
+    } rows[] = {{"state", SMELT_STATUS_INVALID_ARGUMENT}, {"empty", SMELT_STATUS_INVALID_ARGUMENT},
+                {"file", SMELT_STATUS_INVALID_ARGUMENT},  {"link", SMELT_STATUS_INVALID_ARGUMENT},
+                {"missing/copy", SMELT_STATUS_IO},        {"file/copy", SMELT_STATUS_IO}};
+    struct scratch scratch;
+    char path[PATH_MAX];
+    struct smelt_error err = {0};
+    scratch_create(&scratch);
+    assert_int_equal(mkdir(scratch_path(&scratch, "empty", path), 0700), 0);
+    assert_int_equal(symlink("nowhere", scratch_path(&scratch, "link", path)), 0);
+    create_file(scratch.path, "file", "content");
+    struct smelt_store *store = open_ok(scratch_path(&scratch, "state", path), false);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_equal(
+            smelt_store_checkpoint(store, scratch_path(&scratch, rows[i].name, path), &err),
+            rows[i].status);
+        assert_int_equal(err.status, rows[i].status);
+        assert_int_equal(count_files(scratch.path), 4);
+    }
+    assert_int_equal(smelt_store_checkpoint(store, "", NULL), SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(smelt_store_checkpoint(store, NULL, NULL), SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(write_one(store, SMELT_STORE_STATE, "k", "v"), SMELT_STATUS_OK);
+    smelt_store_close(store);
+    assert_int_equal(smelt_store_create_memory(&store, NULL), SMELT_STATUS_OK);
+    assert_int_equal(smelt_store_checkpoint(store, scratch_path(&scratch, "copy", path), &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    smelt_store_close(store);
+    assert_int_equal(count_files(scratch.path), 4);
+    scratch_remove(&scratch);
+}
+
+/* Every batch writes its number under two keys, in two families. */
+
+struct writer {
+    struct smelt_store *store;
+    atomic_bool is_over;
+    atomic_uint failures;
+};
+
+static void *write_until_over(void *context)
+{
+    struct writer *writer = (struct writer *)context;
+    for (unsigned i = 1; !atomic_load(&writer->is_over); i++) {
+        char number[16];
+        (void)snprintf(number, sizeof(number), "%u", i);
+        struct smelt_store_write writes[] = {put_of(SMELT_STORE_STATE, "k", number),
+                                             put_of(SMELT_STORE_TREE, "k", number)};
+        if (writer->store->ops->write(writer->store->impl, writes, 2, NULL) != SMELT_STATUS_OK) {
+            atomic_fetch_add(&writer->failures, 1);
+        }
+    }
+    return NULL;
+}
+
+static void test_a_checkpoint_is_one_instant(void **state)
+{
+    (void)state;
+    const struct smelt_rocksdb_options options = {.sync = SMELT_SYNC_NEVER};
+    struct writer writer = {0};
+    struct scratch scratch;
+    char path[PATH_MAX];
+    pthread_t thread;
+    unsigned last = 0;
+    scratch_create(&scratch);
+    assert_int_equal(smelt_store_open_rocksdb(scratch_path(&scratch, "state", path), &options,
+                                              &writer.store, NULL),
+                     SMELT_STATUS_OK);
+    assert_int_equal(pthread_create(&thread, NULL, write_until_over, &writer), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        struct smelt_buf values[2] = {0};
+        bool is_found[2] = {false};
+        scratch_path(&scratch, "copy", path);
+        assert_int_equal(smelt_store_checkpoint(writer.store, path, NULL), SMELT_STATUS_OK);
+        struct smelt_store *copy = open_ok(path, true);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(copy->ops->get(copy->impl, NULL,
+                                            k == 0 ? SMELT_STORE_STATE : SMELT_STORE_TREE,
+                                            text("k"), &values[k], &is_found[k], NULL),
+                             SMELT_STATUS_OK);
+        }
+        assert_int_equal(is_found[0], is_found[1]);
+        assert_true(sm_slice_equal(sm_buf_slice(&values[0]), sm_buf_slice(&values[1])));
+        if (is_found[0]) {
+            assert_true(sm_buf_append_u8(&values[0], 0));
+            unsigned number = (unsigned)strtoul((const char *)values[0].data, NULL, 10);
+            assert_true(number >= last);
+            last = number;
+        }
+        smelt_buf_deinit(&values[0]);
+        smelt_buf_deinit(&values[1]);
+        smelt_store_close(copy);
+        assert_int_equal(sm_fs_remove_tree(path, NULL), SMELT_STATUS_OK);
+    }
+    assert_true(last != 0);
+    atomic_store(&writer.is_over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&writer.failures), 0);
+    smelt_store_close(writer.store);
+    scratch_remove(&scratch);
+}
+
 static void test_short_memory(void **state)
 {
     (void)state;
@@ -582,6 +884,12 @@ int main(void)
         cmocka_unit_test_teardown(test_databases_that_are_no_state, check_leaks),
         cmocka_unit_test_teardown(test_damage_is_found, check_leaks),
         cmocka_unit_test_teardown(test_a_cut_log_loses_whole_batches, check_leaks),
+        cmocka_unit_test_teardown(test_options_that_cannot_be, check_leaks),
+        cmocka_unit_test_teardown(test_options, check_leaks),
+        cmocka_unit_test_teardown(test_more_than_a_write_buffer, check_leaks),
+        cmocka_unit_test_teardown(test_checkpoint, check_leaks),
+        cmocka_unit_test_teardown(test_checkpoints_that_cannot_be, check_leaks),
+        cmocka_unit_test_teardown(test_a_checkpoint_is_one_instant, check_leaks),
         cmocka_unit_test_teardown(test_short_memory, check_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
