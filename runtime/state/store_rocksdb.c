@@ -74,8 +74,8 @@
 
 #define UNSYNCED_NAME "UNSYNCED"
 
-/* Free space that creating a database asks for; it uses about a quarter. */
-#define CREATION_BYTES MIB
+/* Free space that opening a database asks for. Creating one uses about a quarter. */
+#define OPENING_BYTES MIB
 
 /* The mark in META: a number of 4 bytes. */
 #define FORMAT_KEY   "format"
@@ -484,8 +484,8 @@ static enum smelt_status create_directory(const char *directory, struct smelt_er
     return status == SMELT_STATUS_OK ? sync_directory(entry, err) : status;
 }
 
-/* Debian's RocksDB is built with assertions, and one of them ends the process when the disk fills
- * up while a database is created. */
+/* Debian's RocksDB is built with assertions, and one of them ends the process when the disk is full
+ * while a database is created, or when the log of one that is opened cannot be written. */
 static enum smelt_status check_space(const char *directory, struct smelt_error *err)
 {
     struct statvfs info;
@@ -493,10 +493,10 @@ static enum smelt_status check_space(const char *directory, struct smelt_error *
         return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE,
                                   "cannot ask for the free space of %s", directory);
     }
-    if (info.f_frsize != 0 && info.f_bavail < CREATION_BYTES / info.f_frsize) {
+    if (info.f_frsize != 0 && info.f_bavail < OPENING_BYTES / info.f_frsize) {
         return sm_error_set(err, SMELT_STATUS_NO_SPACE, WHERE,
-                            "a new state in %s needs %zu bytes of free space", directory,
-                            CREATION_BYTES);
+                            "opening the state in %s needs %zu bytes of free space", directory,
+                            OPENING_BYTES);
     }
     return SMELT_STATUS_OK;
 }
@@ -522,7 +522,7 @@ static enum smelt_status prepare_directory(const char *path, bool must_exist,
     } else if (access(path, W_OK | X_OK) != 0) {
         status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s", path);
     }
-    return status == SMELT_STATUS_OK && is_new ? check_space(path, err) : status;
+    return status == SMELT_STATUS_OK ? check_space(path, err) : status;
 }
 
 /* Opening. */
