@@ -230,12 +230,12 @@ SMELT_API enum smelt_status smelt_state_visit(struct smelt_store *store,
                                               const struct smelt_state_visitor *visitor,
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
-/* Called for each pair of a contract's storage, in ascending key order, with slices that are borrowed
- * for the call. Return false to stop. */
+/* Called for each pair of a contract's storage, in ascending key order, with slices that are
+ * borrowed for the call. Return false to stop. */
 typedef bool (*smelt_storage_visit_fn)(void *context, struct smelt_slice key,
                                        struct smelt_slice value);
-/* Walks the keys of one contract that start with `prefix`, and reads no others. A prefix longer than
- * any key, as an address without storage, has none. */
+/* Walks the keys of one contract that start with `prefix`, and reads no others. A prefix longer
+ * than any key, as an address without storage, has none. */
 SMELT_API enum smelt_status smelt_storage_visit(struct smelt_store *store,
                                                 const struct smelt_address *address,
                                                 struct smelt_slice prefix,

@@ -148,6 +148,13 @@ layout! {
         resident_modules_max: u32,
         instances_max: u32,
         idle_memory_bytes: u64,
+        state_bytes: u64,
+        workers: u32,
+        wave_chunk: u32,
+        pin_workers: bool,
+        commits_behind: bool,
+        has_commitment: bool,
+        receipts_kept: u64,
         log: smelt_log,
     }
 

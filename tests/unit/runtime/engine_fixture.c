@@ -38,15 +38,20 @@ static enum smelt_status store_get(void *impl, void *snapshot, enum smelt_store_
 {
     struct fixture *fixture = (struct fixture *)impl;
     size_t left = atomic_load(&fixture->fail_get);
-    if (fixture->before_get != NULL) {
-        fixture->before_get(fixture);
+    if (fixture->around_get != NULL) {
+        fixture->around_get(fixture);
     }
     while (left > 1 && !atomic_compare_exchange_weak(&fixture->fail_get, &left, left - 1)) {
     }
     if (left == 1) {
         return sm_error_set(err, SMELT_STATUS_IO, "store", "read failed on demand");
     }
-    return fixture->inner->ops->get(fixture->inner->impl, snapshot, family, key, value, found, err);
+    enum smelt_status status =
+        fixture->inner->ops->get(fixture->inner->impl, snapshot, family, key, value, found, err);
+    if (fixture->around_get != NULL) {
+        fixture->around_get(fixture);
+    }
+    return status;
 }
 
 static enum smelt_status store_iterate(void *impl, void *snapshot, enum smelt_store_family family,

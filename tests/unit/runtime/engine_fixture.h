@@ -23,8 +23,8 @@ struct fixture {
     size_t writes;          /* batches */
     atomic_size_t fail_get; /* 1: the next get fails, and all after it; 0: none */
     atomic_bool fail_write; /* the next batches fail */
-    /* Called before each get, and each batch; NULL: nothing. */
-    void (*before_get)(struct fixture *fixture);
+    /* Called before and after each get, and before each batch; NULL: nothing. */
+    void (*around_get)(struct fixture *fixture);
     void (*before_write)(struct fixture *fixture, const struct smelt_store_write *writes,
                          size_t count);
     void *hook_context;
