@@ -74,8 +74,13 @@
 
 #define UNSYNCED_NAME "UNSYNCED"
 
-/* Free space that opening a database asks for. Creating one uses about a quarter. */
-#define OPENING_BYTES MIB
+/* Nothing is logged at the highest level of RocksDB's own log: it writes that with the same
+ * assertions as data, so a disk that is full would end the process at the second line. What matters
+ * is in our errors. */
+#define INFO_LOG_SILENT 5
+
+/* Free space that creating a database asks for; it uses about a quarter. */
+#define CREATION_BYTES MIB
 
 /* The mark in META: a number of 4 bytes. */
 #define FORMAT_KEY   "format"
@@ -484,8 +489,8 @@ static enum smelt_status create_directory(const char *directory, struct smelt_er
     return status == SMELT_STATUS_OK ? sync_directory(entry, err) : status;
 }
 
-/* Debian's RocksDB is built with assertions, and one of them ends the process when the disk is full
- * while a database is created, or when the log of one that is opened cannot be written. */
+/* A creation that runs out of space is taken up by the next opening; asking first tells it better.
+ */
 static enum smelt_status check_space(const char *directory, struct smelt_error *err)
 {
     struct statvfs info;
@@ -493,10 +498,10 @@ static enum smelt_status check_space(const char *directory, struct smelt_error *
         return sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE,
                                   "cannot ask for the free space of %s", directory);
     }
-    if (info.f_frsize != 0 && info.f_bavail < OPENING_BYTES / info.f_frsize) {
+    if (info.f_frsize != 0 && info.f_bavail < CREATION_BYTES / info.f_frsize) {
         return sm_error_set(err, SMELT_STATUS_NO_SPACE, WHERE,
-                            "opening the state in %s needs %zu bytes of free space", directory,
-                            OPENING_BYTES);
+                            "a new state in %s needs %zu bytes of free space", directory,
+                            CREATION_BYTES);
     }
     return SMELT_STATUS_OK;
 }
@@ -522,7 +527,7 @@ static enum smelt_status prepare_directory(const char *path, bool must_exist,
     } else if (access(path, W_OK | X_OK) != 0) {
         status = sm_error_set_errno(err, SMELT_STATUS_IO, errno, WHERE, "cannot write to %s", path);
     }
-    return status == SMELT_STATUS_OK ? check_space(path, err) : status;
+    return status == SMELT_STATUS_OK && is_new ? check_space(path, err) : status;
 }
 
 /* Opening. */
@@ -547,9 +552,8 @@ static rocksdb_options_t *make_options(rocksdb_cache_t *cache, size_t write_buff
     rocksdb_options_set_skip_stats_update_on_db_open(options, 1);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_stats_persist_period_sec(options, 0);
-    rocksdb_options_set_info_log_level(options, 2 /* warnings */);
+    rocksdb_options_set_info_log_level(options, INFO_LOG_SILENT);
     rocksdb_options_set_keep_log_file_num(options, 1);
-    rocksdb_options_set_max_log_file_size(options, MIB);
 
     rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(table, cache);
@@ -798,10 +802,12 @@ static enum smelt_status open_database(struct rocksdb_store *store,
 static void rocksdb_store_close(void *impl)
 {
     struct rocksdb_store *store = (struct rocksdb_store *)impl;
-    if (store->db != NULL && store->sync != SMELT_SYNC_ALWAYS) {
+    /* RocksDB asserts that a log is left alone once a write to it has failed */
+    if (store->db != NULL && store->sync != SMELT_SYNC_ALWAYS &&
+        atomic_load(&store->failure) == SMELT_STATUS_OK) {
         char *text = NULL;
         rocksdb_flush_wal(store->db, 1, &text);
-        if (text == NULL && atomic_load(&store->failure) == SMELT_STATUS_OK) {
+        if (text == NULL) {
             unmark_unsynced(store);
         }
         rocksdb_free(text);

@@ -185,7 +185,7 @@ else
     tampered 'commitment|root' state "${counter}01$(hex_text counter)" 00000000
     tampered 'commitment|root' state "${bob}00" -
     tampered 'key' state aa 00
-    module=$("$here/tamper.py" whole code | head -1)
+    module=$("$here/tamper.py" whole code | sed -n 1p)
     tampered "module" code "$module" 0061736d01000000
 fi
 
