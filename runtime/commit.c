@@ -110,9 +110,10 @@ bool sm_committer_is_busy(struct sm_committer *committer)
     return is_busy;
 }
 
-static enum smelt_status hand_over(struct sm_committer *committer, struct sm_commit *commit,
+static enum smelt_status hand_over(struct smelt_engine *engine, struct sm_commit *commit,
                                    struct smelt_error *err)
 {
+    struct sm_committer *committer = &engine->committer;
     if (!committer->has_thread) {
         int failure = pthread_create(&committer->thread, NULL, work, committer);
         if (failure != 0) {
@@ -120,6 +121,7 @@ static enum smelt_status hand_over(struct sm_committer *committer, struct sm_com
                                       "cannot start a thread for writing");
         }
         committer->has_thread = true;
+        sm_crew_pin_beside(&engine->crew, committer->thread);
     }
     (void)pthread_mutex_lock(&committer->lock);
     committer->job = *commit;
@@ -177,7 +179,7 @@ enum smelt_status sm_commit_write(struct smelt_engine *engine, struct sm_commit 
     const struct smelt_store *store = engine->options.store;
     enum smelt_status status = SMELT_STATUS_OK;
     if (is_behind) {
-        SMELT_TRY(hand_over(&engine->committer, commit, err));
+        SMELT_TRY(hand_over(engine, commit, err));
     } else {
         SMELT_TRY(write_all(engine->options.store, commit, err));
         engine->version = store->ops->version(store->impl);

@@ -178,6 +178,15 @@ void sm_crew_pin(struct sm_crew *crew)
     crew->is_pinned = true;
 }
 
+void sm_crew_pin_beside(const struct sm_crew *crew, pthread_t thread)
+{
+    if (crew->is_pinned) {
+        cpu_set_t one =
+            nth_processor(&crew->processors, (uint32_t)CPU_COUNT(&crew->processors) - 1);
+        (void)pthread_setaffinity_np(thread, sizeof(one), &one);
+    }
+}
+
 void sm_crew_unpin(struct sm_crew *crew)
 {
     if (crew->is_pinned) {

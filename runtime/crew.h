@@ -49,6 +49,9 @@ void sm_crew_run(struct sm_crew *crew, uint32_t size, sm_crew_fn work, void *con
  * itself is bound to the first one until sm_crew_unpin. Nothing happens where the kernel refuses.
  */
 void sm_crew_pin(struct sm_crew *crew);
+/* While it is pinned: a thread beside the crew, which would stay where the caller is, goes to the
+ * processor that the crew needs last. */
+void sm_crew_pin_beside(const struct sm_crew *crew, pthread_t thread);
 void sm_crew_unpin(struct sm_crew *crew);
 
 #endif

@@ -8,8 +8,9 @@
 #include <pthread.h>
 #include <string.h>
 
-/* Chunks without a retry until the window grows by one. */
-#define CALM_CHUNKS 16u
+/* Chunks without a retry until the window grows by one: at first, and at most. */
+#define CALM_FIRST 8u
+#define CALM_MOST  256u
 
 struct lane {
     bool has_run;
@@ -26,8 +27,9 @@ struct run {
     size_t next; /* the chunk to begin next */
     size_t head;
     bool has_publisher;
-    uint32_t window; /* chunks that may be under way */
-    uint32_t calm;   /* chunks since the last retry */
+    uint32_t window;   /* chunks that may be under way */
+    uint32_t calm;     /* chunks since the last change of the window */
+    uint32_t patience; /* chunks without a retry until the window grows */
     uint64_t retries;
     enum smelt_status status;
     struct smelt_error error;
@@ -54,9 +56,15 @@ static void adapt(struct run *run, bool is_retry)
         run->retries++;
         run->calm = 0;
         run->window = run->window > 1 ? run->window / 2 : 1;
-    } else if (++run->calm >= CALM_CHUNKS && run->window < run->speculation->lane_count) {
+        if (run->window == 1 && run->patience < CALM_MOST) {
+            run->patience *= 2;
+        }
+    } else if (++run->calm >= run->patience && run->window < run->speculation->lane_count) {
         run->calm = 0;
         run->window++;
+        if (run->window > 2 && run->patience > CALM_FIRST) {
+            run->patience /= 2;
+        }
     }
 }
 
@@ -136,6 +144,7 @@ enum smelt_status sm_speculate(const struct sm_speculation *speculation, struct 
                                uint32_t worker_count, uint64_t *retries, struct smelt_error *err)
 {
     struct run run = {.speculation = speculation,
+                      .patience = CALM_FIRST,
                       .window = worker_count > 1 ? speculation->lane_count : 1};
     assert(speculation->lane_count <= SM_SPECULATE_LANES_MAX);
     (void)pthread_mutex_init(&run.lock, NULL); /* neither fails for a reason that applies */

@@ -18,7 +18,8 @@
  *
  * How many chunks run ahead of the head adapts to how often they are in vain, as a congestion
  * window does (RFC 5681): halved at every retry, one more after a while without. At one, chunks run
- * in order, one at a time. */
+ * in order, one at a time; each retry after that doubles the while, so that a wave in which all
+ * depends on all is hardly disturbed by trying. */
 #ifndef SM_RUNTIME_SPECULATE_H
 #define SM_RUNTIME_SPECULATE_H
 

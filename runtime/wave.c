@@ -639,7 +639,7 @@ static enum smelt_status run_wave(struct smelt_engine *engine, const struct smel
     SMELT_TRY(sm_engine_take_turn(engine, err));
     has_turn = true;
     SMELT_TRY(sm_crew_grow(&engine->crew, run.worker_count, err));
-    if (engine->options.pin_workers && run.worker_count > 1) {
+    if (engine->options.pin_workers) {
         sm_crew_pin(&engine->crew);
     }
     SMELT_TRY(run_transactions(&run, err));
