@@ -254,6 +254,71 @@ static void test_status_gives_the_exit_code(void **state)
     assert_int_equal(cli_exit_of_outcome(SMELT_OUTCOME_OUT_OF_FUEL), 12);
 }
 
+static const struct cli_syntax prove = {
+    .name = "state prove",
+    .arguments = "",
+    .accepted = CLI_ACCEPTS(KEY) | CLI_ACCEPTS(ROOT),
+};
+
+static enum smelt_status parse_proof(const char *option, const char *value,
+                                     struct cli_options *options, struct smelt_error *err)
+{
+    char *argv[3] = {0};
+    memcpy(&argv[0], &option, sizeof(argv[0]));
+    memcpy(&argv[1], &value, sizeof(argv[1]));
+    return cli_options_parse(&prove, 2, argv, options, err);
+}
+
+static void test_bytes_are_text_or_hex(void **state)
+{
+    static const struct {
+        const char *value;
+        const char *bytes; /* NULL: refused */
+        size_t size;
+    } cases[] = {
+        {"supply", "supply", 6}, {"", "", 0},
+        {"0x", "", 0},           {"0xff00", "\xff", 2},
+        {"0X41", "A", 1},        {"0", "0", 1},
+        {"x41", "x41", 3},       {"\xc3\xa9", "\xc3\xa9", 2},
+        {"0x4", NULL, 0},        {"0xfg", NULL, 0},
+        {"0x0x41", NULL, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct cli_options options = {0};
+        struct smelt_error err = {0};
+        enum smelt_status status = parse_proof("--key", cases[i].value, &options, &err);
+        if (cases[i].bytes == NULL) {
+            assert_int_equal(status, SMELT_STATUS_INVALID_ARGUMENT);
+            assert_non_null(strstr(err.message, "--key: not an even number of hex digits"));
+        } else {
+            const struct cli_value *key = &options.values[CLI_OPTION_KEY];
+            assert_int_equal(status, SMELT_STATUS_OK);
+            assert_true(key->is_given);
+            assert_int_equal(key->bytes.size, cases[i].size);
+            assert_memory_equal(key->bytes.data, cases[i].bytes, cases[i].size);
+        }
+        cli_options_deinit(&options);
+    }
+}
+
+static void test_hashes_have_64_digits(void **state)
+{
+    static const char *const wrong[] = {"", "0x", "00", LONG_ADDRESS, "root"};
+    struct cli_options options = {0};
+    struct smelt_error err = {0};
+    (void)state;
+    assert_int_equal(parse_proof("--root", "0x" ADDRESS, &options, &err), SMELT_STATUS_OK);
+    assert_int_equal(options.values[CLI_OPTION_ROOT].hash.bytes[31], 0xff);
+    cli_options_deinit(&options);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(parse_proof("--root", wrong[i], &options, &err),
+                         SMELT_STATUS_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.message, "--root: a hash has 64 hex digits"));
+        cli_options_deinit(&options);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -266,6 +331,8 @@ int main(void)
         cmocka_unit_test(test_json_is_seen_before_parsing),
         cmocka_unit_test(test_help_lists_accepted_options_only),
         cmocka_unit_test(test_status_gives_the_exit_code),
+        cmocka_unit_test(test_bytes_are_text_or_hex),
+        cmocka_unit_test(test_hashes_have_64_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -512,6 +512,67 @@ static void test_the_walk_is_in_order_and_stops(void **state)
     smelt_store_close(store);
 }
 
+static bool see_own(void *context, struct smelt_slice key, struct smelt_slice value)
+{
+    return see_storage(context, &bob, key, value);
+}
+
+static void test_the_walk_over_one_contract(void **state)
+{
+    (void)state;
+    static uint8_t longest[SM_STATE_KEY_MAX + 1];
+    const struct {
+        const struct smelt_address *address;
+        struct smelt_slice prefix;
+        size_t limit;
+        const char *lines;
+    } rows[] = {
+        {&bob, {NULL, 0}, 100, "b0/=empty\nb0/a=\nb0/a\xff=next\nb0/z=26\n"},
+        {&bob, text("a"), 100, "b0/a=\nb0/a\xff=next\n"},
+        {&bob, text("a\xff"), 100, "b0/a\xff=next\n"},
+        {&bob, text("aa"), 100, ""},
+        {&bob, {longest, SM_STATE_KEY_MAX}, 100, ""},
+        {&bob, {longest, SM_STATE_KEY_MAX + 1}, 100, ""},
+        {&bob, {NULL, 0}, 1, "b0/=empty\n"},
+        {&bob, text("a"), 1, "b0/a=\n"},
+        {&alice, {NULL, 0}, 100, ""},
+        {&nobody, {NULL, 0}, 100, ""},
+    };
+    struct smelt_store *store = open_store();
+    struct smelt_error err;
+    struct sm_state_key key;
+    fill_state(store);
+    sm_state_storage_key(&bob, text("a\xff"), &key);
+    const struct smelt_store_write write = {
+        .family = SMELT_STORE_STATE, .key = sm_state_key_slice(&key), .value = text("next")};
+    assert_int_equal(store->ops->write(store->impl, &write, 1, NULL), SMELT_STATUS_OK);
+    /* what is wrong elsewhere is not read */
+    assert_int_equal(write_one(store, SMELT_STORE_STATE, "stray", ""), SMELT_STATUS_OK);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct seen seen = {.left = rows[i].limit};
+        assert_int_equal(
+            smelt_storage_visit(store, rows[i].address, rows[i].prefix, see_own, &seen, NULL),
+            SMELT_STATUS_OK);
+        assert_true(sm_slice_equal_text(sm_buf_slice(&seen.lines), rows[i].lines));
+        smelt_buf_deinit(&seen.lines);
+    }
+    const struct smelt_slice none = {0};
+    const struct smelt_slice no_data = {.size = 1};
+    assert_int_equal(smelt_storage_visit(NULL, &bob, none, see_own, NULL, &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(smelt_storage_visit(store, NULL, none, see_own, NULL, &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(smelt_storage_visit(store, &bob, none, NULL, NULL, &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    assert_int_equal(smelt_storage_visit(store, &bob, no_data, see_own, NULL, &err),
+                     SMELT_STATUS_INVALID_ARGUMENT);
+    sm_alloc_fail_at(1);
+    assert_int_equal(smelt_storage_visit(store, &bob, none, see_own, NULL, &err),
+                     SMELT_STATUS_NO_MEMORY);
+    sm_alloc_fail_at(0);
+    smelt_store_close(store);
+}
+
 static int check_leaks(void **state)
 {
     (void)state;
@@ -529,6 +590,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_damaged_record_is_reported, check_leaks),
         cmocka_unit_test_teardown(test_short_memory_moves_nothing, check_leaks),
         cmocka_unit_test_teardown(test_the_walk_is_in_order_and_stops, check_leaks),
+        cmocka_unit_test_teardown(test_the_walk_over_one_contract, check_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
