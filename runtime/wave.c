@@ -246,11 +246,12 @@ static bool is_refusal(enum smelt_status status)
 static void prepare_modules(void *context, uint32_t worker)
 {
     struct run *run = (struct run *)context;
+    const struct smelt_engine *before = sm_engine_enter(run->engine);
     (void)worker;
     for (;;) {
         size_t i = atomic_fetch_add(&run->next_module, 1);
         if (i >= run->modules.count) {
-            return;
+            break;
         }
         struct sm_wave_module *module = &run->modules.rows[i];
         struct smelt_error *error = &run->module_errors[i];
@@ -266,6 +267,7 @@ static void prepare_modules(void *context, uint32_t worker)
             error->status = SMELT_STATUS_OK;
         }
     }
+    (void)sm_engine_enter(before);
 }
 
 static enum smelt_status prepare(struct run *run, struct smelt_error *err)

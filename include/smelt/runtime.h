@@ -211,7 +211,8 @@ SMELT_API enum smelt_status smelt_account_get(struct smelt_store *store,
                                               struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Adds to a balance (genesis, faucets). BALANCE_OVERFLOW past 2^128 - 1. Not while an engine over
- * the store executes: neither would see the other's change. */
+ * the store executes, or has a wave on its way to it (smelt_engine_flush): neither would see the
+ * other's change. */
 SMELT_API enum smelt_status smelt_account_fund(struct smelt_store *store,
                                                const struct smelt_address *address,
                                                struct smelt_u128 amount,

@@ -173,7 +173,7 @@ static struct node *const *children_of(const struct node *inner)
 static struct pair *pair_of(const struct node *leaf, const struct slot *slot)
 {
     struct pair *pair;
-    memcpy(&pair, (const uint8_t *)leaf + slot->at, sizeof(pair));
+    memcpy(&pair, (const uint8_t *)leaf + slot->at, sizeof(struct pair *));
     return pair;
 }
 
@@ -353,8 +353,8 @@ static void fill_leaf(struct node *leaf, const struct item *items)
             slots[i].key_size = KEY_SIZE_LARGE;
             slots[i].value_size = 0;
             leaf->has_large = true;
-            memcpy(at, &item->pair, sizeof(item->pair));
-            at += sizeof(item->pair);
+            memcpy(at, &item->pair, sizeof(struct pair *));
+            at += sizeof(struct pair *);
         } else {
             slots[i].key_size = (uint16_t)item->key.size;
             slots[i].value_size = (uint16_t)item->value.size;
@@ -373,7 +373,7 @@ static struct node *make_node(size_t level, const struct item *items, size_t cou
     size_t size = sizeof(struct node) + count * (sizeof(uint64_t) + sizeof(struct slot));
     for (size_t i = 0; level == 0 && i < count; i++) {
         size +=
-            items[i].pair != NULL ? sizeof(items[i].pair) : items[i].key.size + items[i].value.size;
+            items[i].pair != NULL ? sizeof(struct pair *) : items[i].key.size + items[i].value.size;
     }
     struct node *node = (struct node *)sm_alloc(size);
     if (node == NULL) {

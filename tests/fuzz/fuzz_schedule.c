@@ -29,6 +29,7 @@ static void write_schedule(const struct smelt_schedule *schedule, struct smelt_b
 {
     const struct smelt_profile *profile = &smelt_profile_engine;
     const struct sm_schedule_dynamic *dynamic = sm_schedule_dynamic(schedule);
+    const struct sm_schedule_transaction *transaction = sm_schedule_transaction(schedule);
     size_t weight_count;
     uint32_t host_count;
     const uint32_t *weights = sm_schedule_weights(schedule, &weight_count);
@@ -40,6 +41,12 @@ static void write_schedule(const struct smelt_schedule *schedule, struct smelt_b
     print(out, "memory.bulk_unit_bytes", dynamic->bulk_memory.unit_bytes);
     print(out, "memory.bulk_per_unit", dynamic->bulk_memory.per_unit);
     print(out, "memory.grow_page", dynamic->memory_grow_page);
+    print(out, "transaction.upgrade_byte", transaction->upgrade_byte);
+    print(out, "transaction.upgrade", transaction->upgrade);
+    print(out, "transaction.deploy_byte", transaction->deploy_byte);
+    print(out, "transaction.deploy", transaction->deploy);
+    print(out, "transaction.call", transaction->call);
+    print(out, "transaction.transfer", transaction->transfer);
     FUZZ_CHECK(sm_buf_printf(out, "profile = \"%s\"\nname = \"%s\"\n", profile->name,
                              smelt_schedule_name(schedule)),
                "no memory");

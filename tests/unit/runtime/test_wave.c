@@ -564,11 +564,15 @@ static void calls_return_events_and_results(void **state)
     SCRIPT_HOSTN(&script, log_event, GUEST_KEY, 3, GUEST_KEY, 0);
     SCRIPT_HOSTN(&script, return_data, GUEST_KEY, 7);
     SCRIPT_HOST0(&script, get_block_timestamp);
+    static struct script number;
+    number.size = 0;
+    SCRIPT_HOST0(&number, get_block_number);
     const struct smelt_value arguments[] = {{.type = SMELT_VALTYPE_I32, .bits = 5},
                                             {.type = SMELT_VALTYPE_I64, .bits = 6}};
     struct smelt_wave_transaction list[] = {
         call_of(&alice, 1, &contract, &script), call_of(&bob, 0, &contract, NULL),
-        call_of(&alice, 2, &contract, &script), call_of(&bob, 1, &contract, NULL)};
+        call_of(&alice, 2, &contract, &script), call_of(&bob, 1, &contract, NULL),
+        call_of(&bob, 2, &contract, &number)};
     const struct smelt_hash ids[] = {{{1}}, {{2}}, {{3}}};
     list[0].id = &ids[0];
     list[1].id = &ids[1];
@@ -577,9 +581,8 @@ static void calls_return_events_and_results(void **state)
     list[1].arguments = arguments;
     list[1].argument_count = 2;
     list[3].function = smelt_slice_from_string("takes_float");
-    chain->wave.timestamp = 77;
     chain->wave.timestamp = 5000;
-    chain_run(chain, list, 4);
+    chain_run(chain, list, 5);
     struct smelt_wave_receipt *receipt = receipt_of(chain, 0);
     assert_int_equal(receipt->result_count, 1);
     assert_int_equal(receipt->results[0].bits, 5000);
@@ -597,6 +600,9 @@ static void calls_return_events_and_results(void **state)
     assert_int_equal(receipt->first_event, 2);
     smelt_wave_receipt_destroy(receipt);
     assert_status(chain, 3, SMELT_STATUS_UNKNOWN_FUNCTION, false);
+    receipt = receipt_of(chain, 4);
+    assert_int_equal(receipt->results[0].bits, 2);
+    smelt_wave_receipt_destroy(receipt);
     assert_true(smelt_bloom_may_contain(chain->record.bloom, sm_slice("counter", 7)));
     assert_module(chain, 0, GUEST);
 }

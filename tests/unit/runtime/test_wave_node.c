@@ -8,7 +8,10 @@
 #include "base/digest.h"
 #include "runtime/state/commitment.h"
 
+#include <dirent.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -124,6 +127,7 @@ static enum smelt_status try_story(struct chain *chain)
 static void assert_same_store(struct set_up *up)
 {
     struct smelt_buf stores[2] = {{0}};
+    assert_int_equal(smelt_engine_flush(up->fixture->engine, NULL), SMELT_STATUS_OK);
     dump_store(up->fixture->inner, &stores[0]);
     dump_store(up->calm->inner, &stores[1]);
     assert_same_bytes(&stores[0], &stores[1]);
@@ -281,7 +285,7 @@ static void a_batch_that_is_not_written_was_not_run(void **state)
 /* ---- behind ------------------------------------------------------------------------------------
  */
 
-static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static atomic_bool is_gate_shut;
 
 static void wait_at_gate(struct fixture *fixture, const struct smelt_store_write *writes,
                          size_t count)
@@ -289,8 +293,9 @@ static void wait_at_gate(struct fixture *fixture, const struct smelt_store_write
     (void)fixture;
     (void)writes;
     (void)count;
-    (void)pthread_mutex_lock(&gate);
-    (void)pthread_mutex_unlock(&gate);
+    while (atomic_load(&is_gate_shut)) {
+        (void)usleep(100);
+    }
 }
 
 static void take_time(struct fixture *fixture, const struct smelt_store_write *writes, size_t count)
@@ -324,13 +329,13 @@ static void a_wave_is_over_before_it_is_written(void **state)
     run_story(chain); /* a deploy: not behind */
     assert_int_equal(newest(fixture), 1);
     fixture->before_write = wait_at_gate;
-    (void)pthread_mutex_lock(&gate);
+    atomic_store(&is_gate_shut, true);
     run_story(chain);
     assert_int_equal(newest(fixture), 1);
     struct smelt_wave_receipt *receipt = receipt_of(chain, 2);
     assert_int_equal(receipt->status, SMELT_STATUS_OK);
     smelt_wave_receipt_destroy(receipt);
-    (void)pthread_mutex_unlock(&gate);
+    atomic_store(&is_gate_shut, false);
     assert_int_equal(smelt_engine_flush(fixture->engine, NULL), SMELT_STATUS_OK);
     assert_int_equal(newest(fixture), 2);
     run_story(chain);
@@ -471,6 +476,122 @@ static void modules_are_not_needed_afterwards(void **state)
     sm_digest_bytes(smelt_slice_from_string(GUEST "#upgrade"), &hash);
     assert_memory_equal(&receipt->module_hash, &hash, sizeof(hash));
     smelt_wave_receipt_destroy(receipt);
+}
+
+/* ---- threads -----------------------------------------------------------------------------------
+ */
+
+/* Of a process-directed signal, every thread that does not block it may be the receiver. */
+static size_t receivers_of(int signal)
+{
+    size_t count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *task = readdir(tasks); task != NULL; task = readdir(tasks)) {
+        char path[300];
+        char line[128];
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%s/status", task->d_name);
+        FILE *status = task->d_name[0] != '.' ? fopen(path, "re") : NULL;
+        if (status == NULL) {
+            continue;
+        }
+        while (fgets(line, sizeof(line), status) != NULL) {
+            if (strncmp(line, "SigBlk:", 7) == 0) {
+                count += (strtoull(line + 7, NULL, 16) >> (signal - 1) & 1) == 0;
+            }
+        }
+        (void)fclose(status);
+    }
+    (void)closedir(tasks);
+    return count;
+}
+
+static void signals_are_for_the_embedder(void **state)
+{
+    BEGIN;
+    size_t before = receivers_of(SIGTERM);
+    go_behind(up);
+    fixture->before_write = take_time;
+    run_story(chain);
+    run_story(chain); /* with all threads that there are */
+    assert_int_equal(receivers_of(SIGTERM), before);
+    finish_story(up);
+}
+
+struct guests {
+    struct fixture *fixture;
+    struct smelt_address contract;
+    struct smelt_address from;
+    atomic_bool is_over;
+    size_t calls; /* of either kind */
+};
+
+/* Transactions outside of waves, beside them: each writes, which takes a turn, or looks. */
+static void *call_beside(void *context)
+{
+    struct guests *guests = (struct guests *)context;
+    struct smelt_engine *engine = guests->fixture->engine;
+    struct smelt_buf metrics = {0};
+    while (!atomic_load(&guests->is_over)) {
+        for (size_t i = 0; i < 2; i++) {
+            const struct smelt_transaction transaction = {.from = guests->from,
+                                                          .is_static = i == 0};
+            struct smelt_receipt *receipt = NULL;
+            assert_int_equal(
+                smelt_call(engine, &transaction, &guests->contract, "run", NULL, 0, &receipt, NULL),
+                SMELT_STATUS_OK);
+            assert_int_equal(receipt->outcome.kind, SMELT_OUTCOME_RETURNED);
+            smelt_receipt_destroy(receipt);
+        }
+        assert_int_equal(smelt_engine_metrics(engine, &metrics, NULL), SMELT_STATUS_OK);
+        guests->calls++;
+        (void)usleep(200);
+    }
+    smelt_buf_deinit(&metrics);
+    return NULL;
+}
+
+static void waves_and_calls_take_turns(void **state)
+{
+    BEGIN;
+    enum { ROUNDS = 60, GUESTS = 3 };
+    struct guests guests[GUESTS];
+    pthread_t threads[GUESTS];
+    struct smelt_address contract;
+    static struct script script;
+    script.size = 0;
+    SCRIPT_HOSTN(&script, storage_write, GUEST_KEY, 7, GUEST_KEY, 7);
+    run_story(chain);
+    smelt_contract_address(&alice, 0, &contract);
+    fixture->before_write = NULL; /* others write as well */
+    fixture_reopen(fixture, (struct smelt_engine_options){
+                                .workers = 3, .wave_chunk = 1, .commits_behind = true});
+    chain->is_unchecked = true;
+    for (size_t i = 0; i < GUESTS; i++) {
+        guests[i] =
+            (struct guests){.fixture = fixture, .contract = contract, .from = {{0x9e, (uint8_t)i}}};
+        assert_int_equal(pthread_create(&threads[i], NULL, call_beside, &guests[i]), 0);
+    }
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        CHAIN_RUN(chain, transfer_of(&alice, 1 + 2 * i, &carol, 1),
+                  call_of(&alice, 2 + 2 * i, &contract, &script),
+                  transfer_of(&carol, 1 + i, &bob, 1));
+        assert_outcome(chain, 1, SMELT_OUTCOME_RETURNED);
+        assert_outcome(chain, 2, SMELT_OUTCOME_RETURNED);
+    }
+    for (size_t i = 0; i < GUESTS; i++) {
+        atomic_store(&guests[i].is_over, true);
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_true(guests[i].calls != 0);
+    }
+    struct smelt_state_check check;
+    assert_int_equal(smelt_engine_flush(fixture->engine, NULL), SMELT_STATUS_OK);
+    for (size_t i = 0; i < GUESTS; i++) {
+        assert_int_equal(nonce_of(fixture, &guests[i].from), guests[i].calls);
+    }
+    assert_int_equal(nonce_of(fixture, &alice), 1 + 2 * ROUNDS);
+    assert_int_equal(smelt_state_verify(fixture->inner, &check, NULL), SMELT_STATUS_OK);
+    assert_int_equal(check.waves, 1 + ROUNDS);
 }
 
 /* ---- pruning -----------------------------------------------------------------------------------
@@ -641,6 +762,8 @@ int main(void)
         TEST(a_lost_batch_is_told_once),
         TEST(failures_beside_a_batch_on_its_way),
         TEST(modules_are_not_needed_afterwards),
+        TEST(signals_are_for_the_embedder),
+        TEST(waves_and_calls_take_turns),
         TEST(receipts_are_kept_for_so_many_waves),
         TEST(pruning_catches_up_a_few_waves_at_a_time),
         TEST(pruning_begins_at_the_first_wave_there_is),

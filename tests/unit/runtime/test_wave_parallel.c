@@ -21,7 +21,8 @@ enum {
     SEEDS = SM_HAS_TSAN || SM_HAS_ASAN ? 15 : 50,
     WAVES = 9,
     TRANSACTIONS = 60,
-    PEERS = 4 /* engines of one state; the first is serial */
+    PAGES = 180, /* the same, for some: receipts of several pages */
+    PEERS = 4    /* engines of one state; the first is serial */
 };
 
 /* ---- delays ------------------------------------------------------------------------------------
@@ -433,6 +434,7 @@ static void try_seed(uint64_t seed, struct tally *tally)
     struct account_of_wave first = {0};
     struct account_of_wave other = {0};
     struct random_wave random;
+    uint64_t nonces[RANDOM_ACCOUNTS];
     struct smelt_buf state = {0};
     fixture_reopen(model.fixture, (struct smelt_engine_options){.workers = 1});
     random_init(&random);
@@ -440,7 +442,8 @@ static void try_seed(uint64_t seed, struct tally *tally)
         start_peer(&peers[i], seed, i);
     }
     for (uint64_t number = 1; number <= WAVES; number++) {
-        random_make(seed, number, TRANSACTIONS, model.fixture->inner, &random);
+        random_nonces(model.fixture->inner, nonces);
+        random_make(seed, number, seed % 5 == 4 ? PAGES : TRANSACTIONS, nonces, &random);
         struct smelt_wave wave = random_frame(&random, number);
         run_peer(&peers[0], &wave, &first);
         model_run(&model, &wave);

@@ -237,6 +237,8 @@ void chain_init(struct chain *chain, struct fixture *fixture)
 
 void chain_deinit(struct chain *chain)
 {
+    /* a thread that writes behind looks at the hook */
+    assert_int_equal(smelt_engine_flush(chain->fixture->engine, NULL), SMELT_STATUS_OK);
     chain->fixture->before_write = NULL;
     smelt_wave_result_destroy(chain->result);
     smelt_buf_deinit(&chain->written);

@@ -331,7 +331,17 @@ static void make_first(struct random_wave *out)
     }
 }
 
-void random_make(uint64_t seed, uint64_t number, size_t max, struct smelt_store *store,
+void random_nonces(struct smelt_store *store, uint64_t nonces[RANDOM_ACCOUNTS])
+{
+    for (size_t i = 0; i < RANDOM_ACCOUNTS; i++) {
+        struct smelt_address address = random_account(i);
+        struct smelt_account account;
+        assert_int_equal(smelt_account_get(store, &address, &account, NULL), SMELT_STATUS_OK);
+        nonces[i] = account.nonce;
+    }
+}
+
+void random_make(uint64_t seed, uint64_t number, size_t max, const uint64_t before[RANDOM_ACCOUNTS],
                  struct random_wave *out)
 {
     uint64_t nonces[RANDOM_ACCOUNTS];
@@ -348,12 +358,7 @@ void random_make(uint64_t seed, uint64_t number, size_t max, struct smelt_store 
         make_first(out);
         return;
     }
-    for (size_t i = 0; i < RANDOM_ACCOUNTS; i++) {
-        struct smelt_address address = random_account(i);
-        struct smelt_account account;
-        assert_int_equal(smelt_account_get(store, &address, &account, NULL), SMELT_STATUS_OK);
-        nonces[i] = account.nonce;
-    }
+    memcpy(nonces, before, sizeof(nonces));
     size_t count = 1 + random_below(&seed, max);
     size_t senders = one_in(&seed, 2) ? 3 : RANDOM_ACCOUNTS; /* what else is in the way */
     for (size_t i = 0; i < count; i++) {

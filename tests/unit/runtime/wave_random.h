@@ -39,9 +39,11 @@ struct smelt_address random_contract(size_t index);
 /* Funds the accounts of a new store. */
 void random_fund(struct smelt_store *store);
 
-/* Up to `max` transactions. Wave 1 deploys the contracts. The store tells nonces: it is at the wave
- * before. */
-void random_make(uint64_t seed, uint64_t number, size_t max, struct smelt_store *store,
+/* The accounts' nonces, as the store has them. */
+void random_nonces(struct smelt_store *store, uint64_t nonces[RANDOM_ACCOUNTS]);
+
+/* Up to `max` transactions. Wave 1 deploys the contracts. `before` are the nonces before it. */
+void random_make(uint64_t seed, uint64_t number, size_t max, const uint64_t before[RANDOM_ACCOUNTS],
                  struct random_wave *out);
 
 /* The wave around it: chain 7, times that rise. */

@@ -574,6 +574,32 @@ static void write_batches(const char *path, bool is_copy)
     smelt_store_close(store);
 }
 
+/* Files by themselves: a checkpoint would not be damaged alone, and is another state. */
+static void copy_files(const char *from, const char *to)
+{
+    DIR *stream = opendir(from);
+    assert_non_null(stream);
+    assert_int_equal(mkdir(to, 0700), 0);
+    for (const struct dirent *file; (file = readdir(stream)) != NULL;) {
+        char path[PATH_MAX];
+        struct smelt_buf content = {0};
+        if (file->d_name[0] == '.') {
+            continue;
+        }
+        assert_int_equal(sm_fs_path(path, sizeof(path), NULL, "%s/%s", from, file->d_name),
+                         SMELT_STATUS_OK);
+        assert_int_equal(sm_fs_read_file(path, SIZE_MAX, &content, NULL), SMELT_STATUS_OK);
+        assert_int_equal(sm_fs_path(path, sizeof(path), NULL, "%s/%s", to, file->d_name),
+                         SMELT_STATUS_OK);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        assert_true(fd >= 0);
+        assert_int_equal(sm_fs_write_fd(fd, path, sm_buf_slice(&content), NULL), SMELT_STATUS_OK);
+        (void)close(fd);
+        smelt_buf_deinit(&content);
+    }
+    (void)closedir(stream);
+}
+
 static void assert_first_batches(struct smelt_store *store, const char *label)
 {
     bool is_over = false;
@@ -616,22 +642,24 @@ static void test_no_damage_goes_unnoticed(void **state)
     for (size_t i = 0; i < PATTERNS + OF_COPIES; i++) {
         bool is_copy = i >= PATTERNS;
         const char *pattern = patterns[i % PATTERNS];
+        struct scratch scratch;
+        char good[PATH_MAX];
+        scratch_create(&scratch);
+        write_batches(scratch_path(&scratch, "state", good), is_copy);
         for (size_t k = 0; k < sizeof(rows) / sizeof(rows[0]); k++) {
-            struct scratch scratch;
             char directory[PATH_MAX];
             char path[PATH_MAX];
             char label[128];
             struct stat info;
             struct smelt_store *store = NULL;
             struct smelt_error err = {0};
-            scratch_create(&scratch);
-            write_batches(scratch_path(&scratch, "state", directory), is_copy);
+            copy_files(good, scratch_path(&scratch, "damaged", directory));
             find_file(directory, pattern, path);
             (void)snprintf(label, sizeof(label), "%s of a %s, %d at %u %%", pattern,
                            is_copy ? "copy" : "state", (int)rows[k].damage, rows[k].percent);
             assert_int_equal(stat(path, &info), 0);
             if (info.st_size == 0 && rows[k].damage != GONE) {
-                scratch_remove(&scratch);
+                assert_int_equal(sm_fs_remove_tree(directory, NULL), SMELT_STATUS_OK);
                 continue;
             }
             damage_file(path, rows[k].damage, rows[k].percent, NULL);
@@ -650,8 +678,9 @@ static void test_no_damage_goes_unnoticed(void **state)
                     fail_msg("%s: %s: %s", label, smelt_status_name(status), err.message);
                 }
             }
-            scratch_remove(&scratch);
+            assert_int_equal(sm_fs_remove_tree(directory, NULL), SMELT_STATUS_OK);
         }
+        scratch_remove(&scratch);
     }
     assert_true(outcomes[0] > 20 && outcomes[1] > 20);
 }
