@@ -56,7 +56,7 @@ static uint64_t next_random(uint64_t *seed)
 
 static struct smelt_address address_of(uint64_t number)
 {
-    struct smelt_address address;
+    struct smelt_address address = {{0}};
     uint64_t seed = number + 1;
     for (size_t at = 0; at < sizeof(address.bytes); at += 8) {
         sm_store_le64(address.bytes + at, next_random(&seed));
