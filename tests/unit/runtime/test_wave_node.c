@@ -746,6 +746,46 @@ static void records_have_the_root_of_the_state(void **state)
     }
 }
 
+static atomic_size_t gets;
+
+static void count_get(struct fixture *fixture)
+{
+    (void)fixture;
+    atomic_fetch_add(&gets, 1);
+}
+
+/* A batch that has arrived before anybody has asked for it is nobody else's change. */
+static void what_was_written_behind_is_still_known(void **state)
+{
+    BEGIN;
+    atomic_store(&gets, 0);
+    go_behind(up);
+    CHAIN_RUN(chain, transfer_of(&alice, 0, &carol, 5), transfer_of(&bob, 0, &carol, 5));
+    while (newest(fixture) != 1) {
+        (void)usleep(1000);
+    }
+    (void)usleep(20000); /* for the thread to be done */
+    fixture->around_get = count_get;
+    CHAIN_RUN(chain, transfer_of(&alice, 1, &carol, 5), transfer_of(&bob, 1, &carol, 5));
+    assert_int_equal(smelt_engine_flush(fixture->engine, NULL), SMELT_STATUS_OK);
+    fixture->around_get = NULL;
+    assert_int_equal(atomic_load(&gets), 0);
+}
+
+/* As an embedder may, between two waves. */
+static void a_commitment_may_be_enabled_under_an_engine(void **state)
+{
+    BEGIN;
+    struct smelt_hash root;
+    run_story(chain);
+    assert_false(chain->record.has_state_root);
+    assert_int_equal(smelt_commitment_enable(&fixture->store, NULL), SMELT_STATUS_OK);
+    run_story(chain);
+    assert_true(chain->record.has_state_root);
+    root = root_of(fixture);
+    assert_memory_equal(&root, &chain->record.state_root, sizeof(root));
+}
+
 /* ---- code ------------------------------------------------------------------------------------ */
 
 /* A variant of the guest whose hash begins with a byte that is `byte` modulo 64: lanes remember
@@ -819,6 +859,8 @@ int main(void)
         TEST(pruning_catches_up_a_few_waves_at_a_time),
         TEST(pruning_begins_at_the_first_wave_there_is),
         TEST(records_have_the_root_of_the_state),
+        TEST(what_was_written_behind_is_still_known),
+        TEST(a_commitment_may_be_enabled_under_an_engine),
         TEST(code_stays_until_its_receipt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
