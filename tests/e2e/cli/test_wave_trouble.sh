@@ -22,10 +22,6 @@ done
 run_json 0 state wave --state "$state"
 newest=$(field .digest)
 
-whole() { # STATE: verified, and the newest of its waves is one that was written; prints its number
-    "$smelt" state verify --state "$1" >/dev/null 2>&1 && "$smelt" state wave --state "$1" --json 2>/dev/null | jq -r .number
-}
-
 echo "== another process"
 mkfifo gate
 real=$(find_clang)

@@ -10,6 +10,7 @@
 
 #define CHUNKS 2000
 #define LANES  8
+#define ROUNDS 50
 
 struct cell {
     atomic_uint_fast64_t value;
@@ -133,6 +134,8 @@ static void with_crew(uint32_t size, void (*test)(struct sm_crew *crew, uint32_t
     sm_crew_deinit(&crew);
 }
 
+static uint64_t retries_of_order;
+
 static void check_order(struct sm_crew *crew, uint32_t size)
 {
     static const size_t cells[] = {1, 2, 7, 64};
@@ -148,16 +151,21 @@ static void check_order(struct sm_crew *crew, uint32_t size)
         assert_int_equal(board.published, CHUNKS);
         assert_int_equal(atomic_load(&board.executions), CHUNKS + retries);
         assert_same(&board, &in_order);
-        assert_true(size == 1 ? retries == 0 : retries != 0);
+        assert_true(size != 1 || retries == 0);
+        retries_of_order += retries;
     }
 }
 
 static void test_order(void **state)
 {
     (void)state;
-    for (uint32_t size = 1; size <= LANES; size *= 2) {
-        with_crew(size, check_order);
+    /* the other threads may be slow to come, on a machine that is busy */
+    for (size_t round = 0; round == 0 || (retries_of_order == 0 && round < ROUNDS); round++) {
+        for (uint32_t size = 1; size <= LANES; size *= 2) {
+            with_crew(size, check_order);
+        }
     }
+    assert_true(retries_of_order != 0);
 }
 
 static void check_no_chunks(struct sm_crew *crew, uint32_t size)
@@ -182,15 +190,17 @@ static void test_no_chunks(void **state)
 static void check_failures_ahead(struct sm_crew *crew, uint32_t size)
 {
     struct board in_order;
-    struct board board;
     uint64_t retries = 0;
     reset(&in_order, 5);
-    reset(&board, 5);
     run_in_order(&in_order, CHUNKS);
-    board.fails_ahead = true;
-    struct sm_speculation speculation = speculation_of(&board, CHUNKS, LANES);
-    assert_int_equal(sm_speculate(&speculation, crew, size, &retries, NULL), SMELT_STATUS_OK);
-    assert_same(&board, &in_order);
+    for (size_t round = 0; retries == 0 && round < ROUNDS; round++) {
+        struct board board;
+        reset(&board, 5);
+        board.fails_ahead = true;
+        struct sm_speculation speculation = speculation_of(&board, CHUNKS, LANES);
+        assert_int_equal(sm_speculate(&speculation, crew, size, &retries, NULL), SMELT_STATUS_OK);
+        assert_same(&board, &in_order);
+    }
     assert_true(retries != 0);
 }
 
