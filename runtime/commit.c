@@ -60,9 +60,11 @@ static void *work(void *context)
         (void)pthread_mutex_unlock(&committer->lock);
         struct smelt_error failure = {0};
         failure.status = write_all(committer->store, &committer->job, &failure);
+        uint64_t version = committer->store->ops->version(committer->store->impl);
         sm_commit_deinit(&committer->job);
         (void)pthread_mutex_lock(&committer->lock);
         committer->failure = failure;
+        committer->version = version;
         committer->has_job = false;
         (void)pthread_cond_broadcast(&committer->changed);
     }
@@ -141,26 +143,33 @@ static enum smelt_status hand_over(struct smelt_engine *engine, struct sm_commit
     committer->has_job = true;
     (void)pthread_cond_broadcast(&committer->changed);
     (void)pthread_mutex_unlock(&committer->lock);
+    committer->is_owed = true;
     *commit = (struct sm_commit){0};
     return SMELT_STATUS_OK;
 }
 
 /* ---- with the turn --------------------------------------------------------------------------- */
 
+void sm_commit_notice(struct smelt_engine *engine)
+{
+    struct sm_committer *committer = &engine->committer;
+    if (committer->is_owed && !sm_committer_is_busy(committer)) {
+        committer->is_owed = false;
+        engine->version = committer->version; /* the thread sleeps */
+        sm_tip_written(engine->tip);
+    }
+}
+
 enum smelt_status sm_commit_settle(struct smelt_engine *engine, struct smelt_error *err)
 {
     struct sm_committer *committer = &engine->committer;
-    const struct smelt_store *store = engine->options.store;
-    if (!sm_committer_is_busy(committer)) {
-        return SMELT_STATUS_OK;
-    }
     sm_committer_drain(committer);
     struct smelt_error failure = committer->failure; /* the thread sleeps */
     committer->failure = (struct smelt_error){0};
     if (failure.status == SMELT_STATUS_OK) {
-        engine->version = store->ops->version(store->impl);
-        sm_tip_written(engine->tip);
+        sm_commit_notice(engine);
     } else {
+        committer->is_owed = false;
         sm_engine_forget(engine);
         if (err != NULL) {
             *err = failure;
@@ -175,9 +184,10 @@ enum smelt_status sm_commit_collect(struct smelt_engine *engine, struct sm_commi
     enum smelt_status status = SMELT_STATUS_OK;
     SMELT_TRY(sm_commit_settle(engine, err));
     SMELT_TRY(sm_tip_collect(engine->tip, &commit->state, err));
-    if (engine->has_commitment) {
+    if (engine->may_have_commitment) {
         SMELT_TRY(sm_commitment_update(engine->options.store, commit->state.writes,
                                        commit->state.count, &commit->tree, err));
+        engine->may_have_commitment = commit->tree != NULL;
     }
 cleanup:
     if (status != SMELT_STATUS_OK) {

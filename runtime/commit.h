@@ -43,6 +43,8 @@ struct sm_committer {
     bool has_job;
     struct sm_commit job;
     struct smelt_error failure; /* of the last job; status OK when it was written */
+    uint64_t version;           /* of the store after the last job */
+    bool is_owed; /* what was handed over last has not been settled; of who has the turn */
 };
 
 struct smelt_engine;
@@ -58,6 +60,8 @@ bool sm_committer_is_busy(struct sm_committer *committer);
 
 /* With the turn, each of them. A failure leaves the engine at what the store holds. */
 
+/* Takes note of what has arrived, if something has; waits for nothing. */
+void sm_commit_notice(struct smelt_engine *engine);
 /* Waits until nothing is on its way, and tells whether it has arrived: a failure is told once. */
 enum smelt_status sm_commit_settle(struct smelt_engine *engine, struct smelt_error *err);
 /* Settles first. */

@@ -130,7 +130,7 @@ enum smelt_status smelt_engine_create(const struct smelt_engine_options *options
     if (options->has_commitment) {
         SMELT_TRY(smelt_commitment_enable(options->store, err));
     }
-    SMELT_TRY(sm_commitment_root(options->store, &root, &engine->has_commitment, err));
+    SMELT_TRY(sm_commitment_root(options->store, &root, &engine->may_have_commitment, err));
     engine->version = options->store->ops->version(options->store->impl);
     SMELT_TRY(sm_watchdog_init(&engine->watchdog, options->deadline_signal, err));
     SMELT_TRY(sm_fault_acquire(err));
@@ -195,9 +195,11 @@ enum smelt_status sm_engine_take_turn(struct smelt_engine *engine, struct smelt_
         return invalid(err,
                        "a host function may only make static calls with the engine that runs it");
     }
-    if (!sm_committer_is_busy(&engine->committer) &&
-        store->ops->version(store->impl) != engine->version) {
-        sm_engine_forget(engine); /* somebody has funded an account, say */
+    if (!sm_committer_is_busy(&engine->committer)) {
+        sm_commit_notice(engine);
+        if (store->ops->version(store->impl) != engine->version) {
+            sm_engine_forget(engine); /* somebody has funded an account, say */
+        }
     }
     return SMELT_STATUS_OK;
 }
@@ -214,6 +216,7 @@ void sm_engine_forget(struct smelt_engine *engine)
     sm_tip_clear(engine->tip);
     engine->has_head = false;
     engine->has_kept = false;
+    engine->may_have_commitment = true;
     engine->version = store->ops->version(store->impl);
 }
 

@@ -45,7 +45,7 @@ struct smelt_engine {
     bool has_head;              /* `head` is known */
     uint64_t kept;              /* the first wave that has receipts */
     bool has_kept;              /* `kept` is known */
-    bool has_commitment;        /* of the state */
+    bool may_have_commitment;   /* the state has, or nobody has looked since it changed */
     uint64_t version;           /* of the store, when it was last written by this engine */
 };
 

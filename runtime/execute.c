@@ -28,6 +28,9 @@ struct attempt {
     const struct smelt_wave_transaction *transaction;
     struct smelt_wave_receipt receipt;
     uint64_t charge; /* what the schedule takes for such a transaction */
+    /* What runs, with a reference: a nested call may take its cell. Frame and receipt point into
+     * it until the receipt is encoded. */
+    struct sm_contract *contract;
     struct smelt_frame frame;
     char location_name[SM_RECEIPT_NAME_BYTES];
 };
@@ -158,9 +161,9 @@ static enum smelt_status run(struct attempt *attempt, struct sm_contract *contra
         frame->function = sm_slice(export_->name, export_->name_size);
     }
     attempt->receipt.module_hash = contract->module_hash;
-    sm_contract_acquire(contract); /* a nested call may take its cell */
+    attempt->contract = contract;
+    sm_contract_acquire(contract);
     sm_frame_run(frame, export_, slots, transaction->fuel_limit - attempt->charge);
-    sm_contract_release(contract);
     if (frame->end == SM_FRAME_FAILED) {
         if (err != NULL) {
             *err = lane->shared.failure;
@@ -476,6 +479,7 @@ enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct s
     }
 cleanup:
     sm_frame_deinit(&attempt.frame);
+    sm_contract_release(attempt.contract);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "runtime/wave/receipt_code.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -158,7 +159,8 @@ void sm_receipt_locate(const struct smelt_frame *frame, struct smelt_location *l
         return;
     }
     location->function = sm_slice(function->name, function->name_size);
-    if (function->name_size == 0 || !sm_slice_is_utf8(location->function)) {
+    if (function->name_size == 0 || function->name_size > SM_RECEIPT_FUNCTION_MAX ||
+        !sm_slice_is_utf8(location->function)) {
         (void)snprintf(name, SM_RECEIPT_NAME_BYTES, "func[%" PRIu32 "]", function->index);
         location->function = smelt_slice_from_string(name);
     }

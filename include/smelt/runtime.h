@@ -150,8 +150,9 @@ struct smelt_event {
 
 /* Where a trap happened: in the innermost frame that trapped. */
 struct smelt_location {
-    bool is_known;               /* false unless the outcome is a trap inside contract code */
-    struct smelt_slice function; /* export or debug name, else "func[N]"; UTF-8 */
+    bool is_known; /* false unless the outcome is a trap inside contract code */
+    struct smelt_slice
+        function; /* export or debug name of up to 256 bytes, else "func[N]"; UTF-8 */
     uint32_t func_index;
     uint32_t offset; /* bytes from the start of the deployed module to the instruction */
 };

@@ -70,12 +70,15 @@ static enum smelt_status prune_id(struct pruning *pruning, const struct smelt_ha
     return add_delete(pruning, SMELT_STORE_RECEIPTS, &key, err);
 }
 
-static enum smelt_status prune_ids(struct pruning *pruning, uint64_t number, uint32_t page_count,
+/* Pages that are not there went before. */
+static enum smelt_status prune_ids(struct pruning *pruning, uint64_t number, uint32_t transactions,
                                    struct smelt_error *err)
 {
     struct smelt_buf value = {0};
+    uint32_t page_count = sm_ledger_page_count(transactions);
     enum smelt_status status = SMELT_STATUS_OK;
     for (uint32_t i = 0; i < page_count; i++) {
+        uint32_t left = transactions - i * SM_LEDGER_PAGE;
         struct sm_page page;
         struct sm_page_walk walk = {.page = &page};
         struct sm_receipt_view receipt;
@@ -83,6 +86,11 @@ static enum smelt_status prune_ids(struct pruning *pruning, uint64_t number, uin
         bool has_next;
         SMELT_TRY(sm_view_page(pruning->view, SM_PAGE_RECEIPTS, number, i, &value, &page, &has_next,
                                err));
+        if (has_next && page.count != (left < SM_LEDGER_PAGE ? left : SM_LEDGER_PAGE)) {
+            status = sm_page_corrupt(SM_PAGE_RECEIPTS, number, i,
+                                     "it does not have as many receipts as it should", err);
+            goto cleanup;
+        }
         while (has_next) {
             SMELT_TRY(sm_page_next_receipt(&walk, &receipt, &code, &has_next, err));
             if (has_next && receipt.receipt.has_id) {
@@ -112,11 +120,13 @@ cleanup:
     return status;
 }
 
-static enum smelt_status prune_wave(struct pruning *pruning, uint64_t number, uint32_t page_count,
+static enum smelt_status prune_wave(struct pruning *pruning, uint64_t number, uint32_t transactions,
                                     struct smelt_error *err)
 {
-    enum smelt_status status = prune_ids(pruning, number, page_count, err);
-    return status == SMELT_STATUS_OK ? prune_pages(pruning, number, page_count, err) : status;
+    enum smelt_status status = prune_ids(pruning, number, transactions, err);
+    return status == SMELT_STATUS_OK
+               ? prune_pages(pruning, number, sm_ledger_page_count(transactions), err)
+               : status;
 }
 
 /* One wave at a time, as part of somebody else's batch. */
@@ -174,7 +184,7 @@ enum smelt_status sm_ledger_prune(struct smelt_store *store, uint64_t number,
         status = sm_error_no_memory(err, WHERE);
         goto cleanup;
     }
-    status = prune_wave(&pruning, number, page_count, err);
+    status = prune_wave(&pruning, number, record.transaction_count, err);
 cleanup:
     if (status != SMELT_STATUS_OK) {
         list->count = before;
@@ -255,8 +265,7 @@ static enum smelt_status prune_before(const struct sm_ledger_view *view, uint64_
     for (; number < end; number++) {
         struct smelt_wave_record record;
         SMELT_TRY(sm_view_wave(view, number, &record, err));
-        SMELT_TRY(
-            prune_wave(&pruning, number, sm_ledger_page_count(record.transaction_count), err));
+        SMELT_TRY(prune_wave(&pruning, number, record.transaction_count, err));
     }
     status = flush(&pruning, err);
 cleanup:

@@ -121,7 +121,8 @@ static bool is_consistent(const struct smelt_wave_receipt *receipt)
            (is_done || (receipt->result_count == 0 && receipt->event_count == 0 &&
                         receipt->write_count == 0)) &&
            (receipt->has_id || is_zero(receipt->id.bytes)) &&
-           (location->is_known ? is_trapped && sm_slice_is_utf8(location->function)
+           (location->is_known ? is_trapped && location->function.size <= SM_RECEIPT_FUNCTION_MAX &&
+                                     sm_slice_is_utf8(location->function)
                                : location->function.size == 0 && location->func_index == 0 &&
                                      location->offset == 0);
 }

@@ -28,6 +28,10 @@
 
 #include <smelt/wave.h>
 
+/* Of the name of the function that trapped. Whoever calls a contract does not pay for the names in
+ * it, so that a long one would be copied for little. In consensus. */
+#define SM_RECEIPT_FUNCTION_MAX 256u
+
 /* Whether the fields agree with each other, and are what wave.h says of them: for instance, that a
  * rejected transaction used no fuel. Only such receipts are encoded, and come out of decoding. */
 bool sm_receipt_is_consistent(const struct smelt_wave_receipt *receipt);

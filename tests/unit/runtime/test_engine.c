@@ -459,6 +459,10 @@ static void traps_say_where(void **state)
     fixture->transaction.fuel_limit = 7;
     assert_trapped(fixture_call(fixture, &address, "trap"), SMELT_TRAP_UNREACHABLE,
                    SMELT_HOST_ERROR_NONE);
+    fixture->transaction.fuel_limit = 0;
+    address = fixture_deploy(fixture, "guest_long_name.so");
+    receipt = fixture_call(fixture, &address, "trap");
+    assert_slice(receipt->location.function, "func[26]", 8); /* its name has 257 bytes */
 }
 
 /* ---- handlers of an embedder ----------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "runtime/host/engine.h"
 #include "runtime/state/commitment.h"
 
 #include <dirent.h>
@@ -745,6 +746,96 @@ static void records_have_the_root_of_the_state(void **state)
     }
 }
 
+static atomic_size_t gets;
+
+static void count_get(struct fixture *fixture)
+{
+    (void)fixture;
+    atomic_fetch_add(&gets, 1);
+}
+
+/* A batch that has arrived before anybody has asked for it is nobody else's change. */
+static void what_was_written_behind_is_still_known(void **state)
+{
+    BEGIN;
+    atomic_store(&gets, 0);
+    go_behind(up);
+    CHAIN_RUN(chain, transfer_of(&alice, 0, &carol, 5), transfer_of(&bob, 0, &carol, 5));
+    while (newest(fixture) != 1) {
+        (void)usleep(1000);
+    }
+    (void)usleep(20000); /* for the thread to be done */
+    fixture->around_get = count_get;
+    CHAIN_RUN(chain, transfer_of(&alice, 1, &carol, 5), transfer_of(&bob, 1, &carol, 5));
+    assert_int_equal(smelt_engine_flush(fixture->engine, NULL), SMELT_STATUS_OK);
+    fixture->around_get = NULL;
+    assert_int_equal(atomic_load(&gets), 0);
+}
+
+/* As an embedder may, between two waves. */
+static void a_commitment_may_be_enabled_under_an_engine(void **state)
+{
+    BEGIN;
+    struct smelt_hash root;
+    run_story(chain);
+    assert_false(chain->record.has_state_root);
+    assert_int_equal(smelt_commitment_enable(&fixture->store, NULL), SMELT_STATUS_OK);
+    run_story(chain);
+    assert_true(chain->record.has_state_root);
+    root = root_of(fixture);
+    assert_memory_equal(&root, &chain->record.state_root, sizeof(root));
+}
+
+/* ---- code ------------------------------------------------------------------------------------ */
+
+/* A variant of the guest whose hash begins with a byte that is `byte` modulo 64: lanes remember
+ * contracts by it. */
+static void name_variant(char name[32], unsigned from, unsigned byte)
+{
+    struct smelt_hash hash;
+    do {
+        (void)snprintf(name, 32, GUEST "#v%u", from++);
+        sm_digest_bytes(smelt_slice_from_string(name), &hash);
+    } while (hash.bytes[0] % 64 != byte);
+}
+
+/* While its receipt is made, nothing but the execution refers to the caller: its place among the
+ * resident is another's, which the lane remembers, and its place in the lane is its callee's. */
+static void code_stays_until_its_receipt(void **state)
+{
+    BEGIN;
+    static struct script outer;
+    static const unsigned bytes[] = {4, 5, 5};
+    char names[3][32];
+    struct smelt_address contracts[3];
+    struct smelt_wave_transaction deploys[3];
+    struct smelt_wave_receipt *receipt;
+    fixture_reopen(fixture, (struct smelt_engine_options){.workers = 1, .resident_modules_max = 1});
+    for (unsigned i = 0; i < 3; i++) {
+        name_variant(names[i], 1000 * i, bytes[i]);
+        smelt_contract_address(&alice, i, &contracts[i]);
+        deploys[i] = deploy_of(&alice, i, names[i], NULL);
+    }
+    chain_run(chain, deploys, 3);
+    outer.size = 0;
+    script_poke(&outer, GUEST_FREE, sm_slice(contracts[2].bytes, 32));
+    script_poke(&outer, GUEST_FREE + 64, smelt_slice_from_string("run"));
+    SCRIPT_HOSTN(&outer, call_contract, GUEST_FREE, GUEST_FREE + 64, 3, GUEST_FREE, 0, GUEST_ZEROES,
+                 0);
+    script_word(&outer, SCRIPT_EXPECT, SMELT_NESTED_RETURNED);
+    CHAIN_RUN(chain, call_of(&alice, 3, &contracts[0], NULL),
+              call_of(&alice, 4, &contracts[1], &outer));
+    assert_outcome(chain, 1, SMELT_OUTCOME_RETURNED);
+    script_word(&outer, SCRIPT_TRAP, 0);
+    CHAIN_RUN(chain, call_of(&alice, 5, &contracts[0], NULL),
+              call_of(&alice, 6, &contracts[1], &outer));
+    assert_outcome(chain, 1, SMELT_OUTCOME_TRAPPED);
+    receipt = receipt_of(chain, 1);
+    assert_true(receipt->location.is_known);
+    assert_int_not_equal(receipt->location.function.size, 0);
+    smelt_wave_receipt_destroy(receipt);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -768,6 +859,9 @@ int main(void)
         TEST(pruning_catches_up_a_few_waves_at_a_time),
         TEST(pruning_begins_at_the_first_wave_there_is),
         TEST(records_have_the_root_of_the_state),
+        TEST(what_was_written_behind_is_still_known),
+        TEST(a_commitment_may_be_enabled_under_an_engine),
+        TEST(code_stays_until_its_receipt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 /* Pruning: what goes, what stays, in how large batches, and what a crash in between leaves. */
+#include "base/bytes.h"
 #include "runtime/wave/ledger_keys.h"
+#include "runtime/wave/page.h"
 #include "tests/unit/wave/wave_support.h"
 
 #define FIRST 3u
@@ -149,6 +151,36 @@ static void test_there_may_be_nothing_to_prune(void **state)
     assert_int_equal(sm_ledger_prune(store, 1, &keys, &list, NULL), SMELT_STATUS_OK);
     assert_int_equal(list.count, 0);
     assert_int_equal(count_keys(store, SMELT_STORE_META, ""), 0);
+    smelt_store_close(store);
+}
+
+/* Its digest is right, so only the record tells that it is not the wave's. */
+static void test_a_page_of_too_many_receipts_is_not_believed(void **state)
+{
+    (void)state;
+    const struct wave_shape shape = {.number = 1, .count = 1, .seed = 7, .has_ids = true};
+    struct sm_page page = {.kind = SM_PAGE_RECEIPTS, .wave = 1, .count = 2};
+    struct smelt_store *store;
+    struct smelt_buf value = {0};
+    struct smelt_buf keys = {0};
+    struct sm_write_list list = {0};
+    struct sm_ledger_key key;
+    assert_int_equal(smelt_store_create_memory(&store, NULL), SMELT_STATUS_OK);
+    write_wave(store, &shape);
+    sm_receipt_page_key(1, 0, &key);
+    get_value(store, SMELT_STORE_RECEIPTS, sm_ledger_key_slice(&key), &value);
+    size_t size = value.size - SM_PAGE_HEADER_BYTES;
+    assert_true(sm_buf_reserve(&value, size));
+    assert_true(sm_buf_append(&value, value.data + SM_PAGE_HEADER_BYTES, size));
+    page.content = sm_slice(value.data + SM_PAGE_HEADER_BYTES, 2 * size);
+    sm_page_seal(&page, value.data);
+    put_value(store, SMELT_STORE_RECEIPTS, sm_ledger_key_slice(&key), sm_buf_slice(&value));
+    assert_int_equal(sm_ledger_prune(store, 1, &keys, &list, NULL), SMELT_STATUS_STORE_CORRUPT);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(smelt_receipts_prune(store, 2, NULL), SMELT_STATUS_STORE_CORRUPT);
+    smelt_buf_deinit(&value);
+    smelt_buf_deinit(&keys);
+    sm_write_list_deinit(&list);
     smelt_store_close(store);
 }
 
@@ -362,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_old_waves_go),
         cmocka_unit_test(test_there_may_be_nothing_to_prune),
+        cmocka_unit_test(test_a_page_of_too_many_receipts_is_not_believed),
         cmocka_unit_test(test_an_id_that_came_again_stays),
         cmocka_unit_test(test_batches_are_bounded),
         cmocka_unit_test(test_a_crash_leaves_a_whole_state),
