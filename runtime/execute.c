@@ -15,11 +15,16 @@
 #include "runtime/entry.h"
 #include "runtime/receipt.h"
 #include "runtime/state/accounts.h"
+#include "runtime/state/keys.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define WHERE "wave"
+
+/* Transactions whose accounts are fetched ahead together: about as many as a processor fetches at a
+ * time, and few enough to stay in its nearest cache. */
+#define EXPECTED_MAX 16u
 
 /* One transaction on its way to a receipt. */
 struct attempt {
@@ -222,6 +227,12 @@ static enum smelt_status run_transfer(struct attempt *attempt, struct smelt_erro
     return send_value(attempt, &attempt->transaction->to, err);
 }
 
+static void learn(void *context, struct smelt_slice key)
+{
+    const struct attempt *attempt = (const struct attempt *)context;
+    sm_forecast_learn(&attempt->lane->forecast, attempt->transaction, key);
+}
+
 static enum smelt_status run_call(struct attempt *attempt, struct smelt_error *err)
 {
     struct sm_lane *lane = attempt->lane;
@@ -258,7 +269,11 @@ static enum smelt_status run_call(struct attempt *attempt, struct smelt_error *e
         SMELT_TRY(send_value(attempt, &transaction->to, err));
     }
     if (attempt->receipt.status == SMELT_STATUS_OK) {
+        size_t known_keys = sm_overlay_key_count(lane->overlay);
         SMELT_TRY(run(attempt, contract, export_, &transaction->to, slots, err));
+        if (sm_forecast_begin(&lane->forecast, transaction)) {
+            sm_overlay_visit_keys(lane->overlay, known_keys, learn, attempt);
+        }
     }
     SMELT_TRY(close_layer(attempt, err));
 cleanup:
@@ -524,4 +539,51 @@ enum smelt_status sm_lane_begin(struct sm_lane *lane, struct smelt_error *err)
     lane->used.size = 0;
     lane->shared.failure = (struct smelt_error){0};
     return sm_overlay_push(lane->overlay, err);
+}
+
+/* ---- fetching ahead -------------------------------------------------------------------------- */
+
+static uint64_t expect_account(const struct sm_lane *lane, const struct smelt_address *address)
+{
+    struct sm_state_key key;
+    sm_state_account_key(address, &key);
+    return sm_overlay_expect(lane->overlay, sm_state_key_slice(&key));
+}
+
+/* The storage that a call will read, in so far as calls before it tell. */
+static size_t expect_storage(struct sm_lane *lane, const struct smelt_wave_transaction *transaction,
+                             uint64_t *expected)
+{
+    uint32_t count = sm_forecast_count(&lane->forecast, transaction);
+    for (uint32_t i = 0; i < count; i++) {
+        struct sm_state_key key;
+        sm_forecast_key(&lane->forecast, transaction, i, &key);
+        expected[i] = sm_overlay_expect(lane->overlay, sm_state_key_slice(&key));
+    }
+    return count;
+}
+
+static void expect_some(struct sm_lane *lane, size_t first, size_t end)
+{
+    const struct smelt_wave_transaction *transactions = lane->wave->transactions;
+    uint64_t expected[EXPECTED_MAX * (1 + SM_FORECAST_FORMS)];
+    size_t count = 0;
+    for (size_t i = first; i < end; i++) {
+        expected[count++] = expect_account(lane, &transactions[i].from);
+        if (transactions[i].kind == SMELT_TRANSACTION_TRANSFER) {
+            expected[count++] = expect_account(lane, &transactions[i].to);
+        } else if (transactions[i].kind == SMELT_TRANSACTION_CALL) {
+            count += expect_storage(lane, &transactions[i], expected + count);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        sm_overlay_fetch(lane->overlay, expected[i]);
+    }
+}
+
+void sm_lane_expect(struct sm_lane *lane, size_t first, size_t end)
+{
+    for (; first < end; first += EXPECTED_MAX) {
+        expect_some(lane, first, end - first < EXPECTED_MAX ? end : first + EXPECTED_MAX);
+    }
 }

@@ -11,6 +11,7 @@
 #define SM_RUNTIME_EXECUTE_H
 
 #include "runtime/engine.h"
+#include "runtime/forecast.h"
 #include "runtime/host/frame.h"
 
 #include <smelt/wave.h>
@@ -52,6 +53,7 @@ struct sm_lane {
     struct sm_transaction shared;
     struct smelt_buf slots;   /* scratch: arguments and results of the export */
     struct smelt_buf results; /* scratch: struct smelt_value */
+    struct sm_forecast forecast;
     /* Contracts that were called lately, by their hash: each with a reference of the lane. */
     struct sm_contract *contracts[SM_LANE_CONTRACTS];
 };
@@ -62,6 +64,9 @@ enum smelt_status sm_lane_init(struct sm_lane *lane, struct smelt_engine *engine
 void sm_lane_deinit(struct sm_lane *lane);
 
 enum smelt_status sm_lane_begin(struct sm_lane *lane, struct smelt_error *err);
+/* A hint: transactions [first, end) come next. What they will read is fetched into the processor's
+ * caches, as far as it can be told before they run. */
+void sm_lane_expect(struct sm_lane *lane, size_t first, size_t end);
 /* A node failure leaves the lane good for sm_lane_begin only. */
 enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct smelt_error *err);
 

@@ -306,6 +306,7 @@ static enum smelt_status execute_chunk(void *context, uint32_t lane_index, size_
     }
     const struct smelt_engine *before = sm_engine_enter(run->engine);
     enum smelt_status status = sm_lane_begin(lane, err);
+    sm_lane_expect(lane, at, end);
     for (; at < end && status == SMELT_STATUS_OK; at++) {
         status = sm_lane_execute(lane, (uint32_t)at, err);
     }

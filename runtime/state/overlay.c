@@ -331,6 +331,20 @@ static struct entry *find_or_add_entry(struct sm_overlay *overlay, struct smelt_
     return entry;
 }
 
+size_t sm_overlay_key_count(const struct sm_overlay *overlay)
+{
+    return overlay->entry_count;
+}
+
+void sm_overlay_visit_keys(const struct sm_overlay *overlay, size_t known, sm_overlay_key_fn visit,
+                           void *context)
+{
+    const struct entry *entry = overlay->entries;
+    for (size_t i = overlay->entry_count; i > known; i--, entry = entry->next) {
+        visit(context, key_of(entry));
+    }
+}
+
 /* Versions. */
 
 static void set_value(struct version *version, struct smelt_slice value, bool is_absent)
@@ -642,7 +656,20 @@ size_t sm_overlay_storage_writes(const struct sm_overlay *overlay)
     return count;
 }
 
-/* The end, over a tip. */
+/* The beginning and the end, over a tip. */
+
+uint64_t sm_overlay_expect(const struct sm_overlay *overlay, struct smelt_slice key)
+{
+    assert(overlay->tip != NULL);
+    uint64_t hash = sm_tip_hash(overlay->tip, key);
+    sm_tip_fetch_place(overlay->tip, hash);
+    return hash;
+}
+
+void sm_overlay_fetch(const struct sm_overlay *overlay, uint64_t expected)
+{
+    sm_tip_fetch_entry(overlay->tip, expected);
+}
 
 bool sm_overlay_is_current(const struct sm_overlay *overlay)
 {

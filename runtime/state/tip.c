@@ -42,6 +42,9 @@
 /* An entry's share of the slots, and what the allocator adds to a block. */
 #define ENTRY_OVERHEAD ((size_t)48)
 #define SPINS          100u
+/* Of an entry, these have a balance and its key. */
+#define LINE_BYTES    ((size_t)64)
+#define FETCHED_LINES ((size_t)3)
 
 /* With these, deletions as well as values have their form in a batch. */
 enum { TAG_DELETED = 0x00, TAG_WRITTEN = 0x01 };
@@ -385,6 +388,35 @@ enum smelt_status sm_tip_read(struct sm_tip *tip, uint64_t hash, struct smelt_sl
     }
     remember(tip, shard, hash, key, sm_buf_slice(value), out);
     return SMELT_STATUS_OK;
+}
+
+void sm_tip_fetch_place(struct sm_tip *tip, uint64_t hash)
+{
+    struct shard *shard = shard_of(tip, hash);
+    lock_shard(shard);
+    if (shard->slots != NULL) {
+        __builtin_prefetch(&shard->slots[(size_t)hash & (shard->slot_count - 1)]);
+    }
+    unlock_shard(shard);
+}
+
+/* The first entry with the hash is almost always the one. */
+void sm_tip_fetch_entry(struct sm_tip *tip, uint64_t hash)
+{
+    struct shard *shard = shard_of(tip, hash);
+    const uint8_t *entry = NULL;
+    lock_shard(shard);
+    size_t at = (size_t)hash & (shard->slot_count - 1);
+    while (shard->slots != NULL && shard->slots[at].entry != NULL && entry == NULL) {
+        if (shard->slots[at].hash == hash) {
+            entry = (const uint8_t *)shard->slots[at].entry;
+        }
+        at = (at + 1) & (shard->slot_count - 1);
+    }
+    unlock_shard(shard);
+    for (size_t line = 0; entry != NULL && line < FETCHED_LINES; line++) {
+        __builtin_prefetch(entry + line * LINE_BYTES);
+    }
 }
 
 bool sm_tip_is_unpublished(struct sm_tip *tip, uint64_t hash, struct smelt_slice key)

@@ -46,6 +46,12 @@ enum smelt_status sm_tip_read(struct sm_tip *tip, uint64_t hash, struct smelt_sl
                               struct smelt_buf *value, struct sm_tip_read *out,
                               struct smelt_error *err);
 
+/* For keys that will be read soon: two steps that fetch what a read needs into the processor's
+ * caches, the place of the key and then what is there. Each waits for nothing, so that the waits of
+ * many keys become one. Nothing else happens. Beside readers and one publisher. */
+void sm_tip_fetch_place(struct sm_tip *tip, uint64_t hash);
+void sm_tip_fetch_entry(struct sm_tip *tip, uint64_t hash);
+
 /* Whether the key has not been published since it was read without getting an entry. */
 bool sm_tip_is_unpublished(struct sm_tip *tip, uint64_t hash, struct smelt_slice key);
 
