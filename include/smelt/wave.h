@@ -162,8 +162,8 @@ struct smelt_wave_result;
 struct smelt_wave_effort {
     uint64_t prepare_ns; /* getting the code of deploys and upgrades */
     uint64_t execute_ns; /* transactions */
-    uint64_t digest_ns;  /* digests, roots and encodings */
-    uint64_t commit_ns;  /* waiting for the store */
+    uint64_t digest_ns;  /* collecting what was written; digests and roots */
+    uint64_t commit_ns;  /* the store */
     uint64_t retries;    /* transactions that were executed again, after they had read too early */
     uint32_t worker_count;
 };
