@@ -31,6 +31,7 @@ struct attempt {
     struct sm_lane *lane;
     uint32_t index;
     const struct smelt_wave_transaction *transaction;
+    struct smelt_account sender; /* from before the transaction; after it, when no code can run */
     struct smelt_wave_receipt receipt;
     uint64_t charge; /* what the schedule takes for such a transaction */
     /* What runs, with a reference: a nested call may take its cell. Frame and receipt point into
@@ -221,10 +222,31 @@ static enum smelt_status send_value(struct attempt *attempt, const struct smelt_
 
 /* ---- the kinds ------------------------------------------------------------------------------- */
 
+/* As sm_state_transfer, but what the sender gives is taken from the account in hand, which `pay`
+ * writes: that it suffices has been checked. */
 static enum smelt_status run_transfer(struct attempt *attempt, struct smelt_error *err)
 {
-    attempt->receipt.address = attempt->transaction->to;
-    return send_value(attempt, &attempt->transaction->to, err);
+    const struct smelt_wave_transaction *transaction = attempt->transaction;
+    struct sm_overlay *overlay = attempt->lane->overlay;
+    struct smelt_account receiver;
+    attempt->receipt.address = transaction->to;
+    if (sm_u128_is_zero(transaction->value) ||
+        memcmp(&transaction->to, &transaction->from, sizeof(transaction->to)) == 0) {
+        return SMELT_STATUS_OK;
+    }
+    enum smelt_status status = sm_state_account_read(overlay, &transaction->to, &receiver, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    if (!sm_u128_add(receiver.balance, transaction->value, &receiver.balance)) {
+        fail(attempt, SMELT_STATUS_BALANCE_OVERFLOW);
+        return SMELT_STATUS_OK;
+    }
+    bool is_enough =
+        sm_u128_sub(attempt->sender.balance, transaction->value, &attempt->sender.balance);
+    assert(is_enough);
+    (void)is_enough;
+    return sm_state_account_write(overlay, &transaction->to, &receiver, err);
 }
 
 static void learn(void *context, struct smelt_slice key)
@@ -422,9 +444,10 @@ static uint64_t charge_of(const struct smelt_engine *engine,
 }
 
 /* Why the transaction may not be part of the wave; OK when it may. */
-static enum smelt_status check(const struct attempt *attempt, const struct smelt_account *sender)
+static enum smelt_status check(const struct attempt *attempt)
 {
     const struct smelt_wave_transaction *transaction = attempt->transaction;
+    const struct smelt_account *sender = &attempt->sender;
     struct smelt_u128 cost = sm_u128_product(transaction->fuel_limit, transaction->fuel_price);
     struct smelt_u128 rest;
     if (sender->is_contract) {
@@ -449,19 +472,22 @@ static enum smelt_status pay(struct attempt *attempt, struct smelt_error *err)
     const struct smelt_wave_transaction *transaction = attempt->transaction;
     struct sm_overlay *overlay = attempt->lane->overlay;
     struct smelt_wave_receipt *receipt = &attempt->receipt;
-    struct smelt_account sender;
-    enum smelt_status status = sm_state_account_read(overlay, &transaction->from, &sender, err);
+    struct smelt_account *sender = &attempt->sender;
+    bool has_code = transaction->kind != SMELT_TRANSACTION_TRANSFER;
+    enum smelt_status status = has_code
+                                   ? sm_state_account_read(overlay, &transaction->from, sender, err)
+                                   : SMELT_STATUS_OK;
     if (status != SMELT_STATUS_OK) {
         return status;
     }
     receipt->fee = sm_u128_product(receipt->fuel_used, transaction->fuel_price);
-    sender.nonce++;
-    if (!sm_u128_sub(sender.balance, receipt->fee, &sender.balance)) {
+    sender->nonce++;
+    if (!sm_u128_sub(sender->balance, receipt->fee, &sender->balance)) {
         return sm_error_set(err, SMELT_STATUS_INTERNAL, WHERE,
                             "the sender of transaction %u cannot pay what was reserved",
                             attempt->index);
     }
-    return sm_state_account_write(overlay, &transaction->from, &sender, err);
+    return sm_state_account_write(overlay, &transaction->from, sender, err);
 }
 
 enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct smelt_error *err)
@@ -469,7 +495,6 @@ enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct s
     const struct smelt_wave_transaction *transaction = &lane->wave->transactions[index];
     struct attempt attempt = {.lane = lane, .index = index, .transaction = transaction};
     struct smelt_wave_receipt *receipt = &attempt.receipt;
-    struct smelt_account sender;
     enum smelt_status status = SMELT_STATUS_OK;
     receipt->wave = lane->wave->number;
     receipt->index = index;
@@ -481,8 +506,8 @@ enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct s
         receipt->id = *transaction->id;
     }
     attempt.charge = charge_of(lane->engine, transaction);
-    SMELT_TRY(sm_state_account_read(lane->overlay, &transaction->from, &sender, err));
-    receipt->status = check(&attempt, &sender);
+    SMELT_TRY(sm_state_account_read(lane->overlay, &transaction->from, &attempt.sender, err));
+    receipt->status = check(&attempt);
     receipt->is_rejected = receipt->status != SMELT_STATUS_OK;
     if (!receipt->is_rejected) {
         receipt->fuel_used = attempt.charge;
