@@ -195,8 +195,10 @@ SMELT_API enum smelt_status smelt_wave_result_receipt(const struct smelt_wave_re
                                                       struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Waits until everything that ran is in the store. With `commits_behind`, a failure to write a wave
- * is reported by the next wave or by this function, once; the waves from that one on have left no
- * trace then and have to be run again. */
+ * is reported by the next wave or transaction that would write, or by this function, once; the
+ * waves from that one on have left no trace then and have to be run again. Until it returns, what
+ * reads the store, static calls included, may or may not see the last wave: no host function should
+ * let a result depend on it. */
 SMELT_API enum smelt_status smelt_engine_flush(struct smelt_engine *engine,
                                                struct smelt_error *err) SMELT_WARN_UNUSED;
 
@@ -239,8 +241,8 @@ SMELT_API enum smelt_status smelt_events_visit(struct smelt_store *store,
                                                struct smelt_error *err) SMELT_WARN_UNUSED;
 
 /* Deletes receipts, events and ids of waves before `first_kept`; records stay. In batches: after a
- * crash some are gone and the rest is whole. Not while an engine over the store executes; an engine
- * prunes by itself with `receipts_kept`. */
+ * crash some are gone and the rest is whole. Not while an engine over the store executes or has a
+ * batch on its way (smelt_engine_flush); an engine prunes by itself with `receipts_kept`. */
 SMELT_API enum smelt_status smelt_receipts_prune(struct smelt_store *store, uint64_t first_kept,
                                                  struct smelt_error *err) SMELT_WARN_UNUSED;
 
@@ -271,7 +273,7 @@ SMELT_API enum smelt_status smelt_state_verify(struct smelt_store *store,
 
 /* Builds the tree over all there is, in several batches: after a failure or a crash there is no
  * commitment, and the next call starts again. Nothing happens where there is one. Not while an
- * engine over the store executes. */
+ * engine over the store executes or has a batch on its way (smelt_engine_flush). */
 SMELT_API enum smelt_status smelt_commitment_enable(struct smelt_store *store,
                                                     struct smelt_error *err) SMELT_WARN_UNUSED;
 /* Of the newest state: zeroes when it is empty, and when no commitment is enabled. */
