@@ -68,7 +68,7 @@ static json_t *effort_json(const struct smelt_wave_effort *effort)
 {
     return json_pack("{s:I, s:o, s:{s:o, s:o, s:o, s:o}}", "workers",
                      (json_int_t)effort->worker_count, "retries", cli_json_number(effort->retries),
-                     "timings_ms", "prepare", cli_json_ms(effort->prepare_ns), "execute",
+                     "timings_ms", "load", cli_json_ms(effort->load_ns), "execute",
                      cli_json_ms(effort->execute_ns), "digest", cli_json_ms(effort->digest_ns),
                      "commit", cli_json_ms(effort->commit_ns));
 }
@@ -123,15 +123,14 @@ static enum smelt_status print_human(const struct cli_output *out,
                                      struct smelt_error *err)
 {
     const struct smelt_wave_effort *effort = smelt_wave_result_effort(result);
-    char prepare[CLI_MS_BYTES];
+    char load[CLI_MS_BYTES];
     char execute[CLI_MS_BYTES];
     char digest[CLI_MS_BYTES];
     char commit[CLI_MS_BYTES];
     cli_record_print(out, smelt_wave_result_record(result), smelt_wave_result_digest(result));
-    cli_field(out, "time", "prepare %s, execute %s, digest %s, commit %s",
-              cli_ms_format(effort->prepare_ns, prepare),
-              cli_ms_format(effort->execute_ns, execute), cli_ms_format(effort->digest_ns, digest),
-              cli_ms_format(effort->commit_ns, commit));
+    cli_field(out, "time", "load %s, execute %s, digest %s, commit %s",
+              cli_ms_format(effort->load_ns, load), cli_ms_format(effort->execute_ns, execute),
+              cli_ms_format(effort->digest_ns, digest), cli_ms_format(effort->commit_ns, commit));
     cli_field(out, "workers", "%" PRIu32 ", %" PRIu64 " retries", effort->worker_count,
               effort->retries);
     return list_failures(out, result, err);

@@ -10,6 +10,7 @@
 #include "runtime/execute.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/status.h"
 #include "runtime/entry.h"
@@ -49,7 +50,7 @@ static int compare_modules(const struct smelt_hash *hash, const struct sm_wave_m
 }
 
 /* Among the wave's own modules: their code is in no store yet. */
-static struct sm_contract *find_in_wave(const struct sm_wave_modules *modules,
+static struct sm_contract *find_in_wave(struct sm_wave_modules *modules,
                                         const struct smelt_hash *hash)
 {
     size_t low = 0;
@@ -58,7 +59,11 @@ static struct sm_contract *find_in_wave(const struct sm_wave_modules *modules,
         size_t middle = low + (high - low) / 2;
         int order = compare_modules(hash, &modules->rows[middle]);
         if (order == 0) {
-            return modules->rows[middle].contract;
+            struct sm_wave_module *module = &modules->rows[middle];
+            (void)pthread_mutex_lock(&module->lock);
+            struct sm_contract *contract = module->contract;
+            (void)pthread_mutex_unlock(&module->lock);
+            return contract;
         }
         if (order < 0) {
             high = middle;
@@ -249,12 +254,6 @@ static enum smelt_status run_transfer(struct attempt *attempt, struct smelt_erro
     return sm_state_account_write(overlay, &transaction->to, &receiver, err);
 }
 
-static void learn(void *context, struct smelt_slice key)
-{
-    const struct attempt *attempt = (const struct attempt *)context;
-    sm_forecast_learn(&attempt->lane->forecast, attempt->transaction, key);
-}
-
 static enum smelt_status run_call(struct attempt *attempt, struct smelt_error *err)
 {
     struct sm_lane *lane = attempt->lane;
@@ -291,11 +290,7 @@ static enum smelt_status run_call(struct attempt *attempt, struct smelt_error *e
         SMELT_TRY(send_value(attempt, &transaction->to, err));
     }
     if (attempt->receipt.status == SMELT_STATUS_OK) {
-        size_t known_keys = sm_overlay_key_count(lane->overlay);
         SMELT_TRY(run(attempt, contract, export_, &transaction->to, slots, err));
-        if (sm_forecast_begin(&lane->forecast, transaction)) {
-            sm_overlay_visit_keys(lane->overlay, known_keys, learn, attempt);
-        }
     }
     SMELT_TRY(close_layer(attempt, err));
 cleanup:
@@ -324,15 +319,54 @@ static enum smelt_status create_account(struct attempt *attempt,
     return sm_state_account_write(overlay, address, &account, err);
 }
 
-/* The row of the transaction's module; NULL when it was refused, and the receipt says so. */
-static const struct sm_wave_module *module_of(struct attempt *attempt, uint32_t *row)
+static bool is_refusal(enum smelt_status status)
 {
-    const struct sm_wave_modules *modules = attempt->lane->modules;
+    return status >= SMELT_STATUS_MODULE_MALFORMED && status < SMELT_STATUS_ARTEFACT_CORRUPT;
+}
+
+/* Others that come to the same module wait meanwhile. A node failure is not remembered. */
+static enum smelt_status load_module(struct sm_lane *lane, struct sm_wave_module *module,
+                                     struct smelt_error *err)
+{
+    enum smelt_status status = SMELT_STATUS_OK;
+    (void)pthread_mutex_lock(&module->lock);
+    if (!module->is_loaded) {
+        uint64_t start = sm_clock_ns();
+        if (module->contract == NULL) {
+            status =
+                sm_engine_load(lane->engine, &module->hash, &module->wasm, &module->contract, err);
+        }
+        if (status == SMELT_STATUS_OK) {
+            status = sm_entry_find_init(module->contract, lane->engine->options.profile,
+                                        &module->init, err);
+        }
+        module->is_loaded = status == SMELT_STATUS_OK || is_refusal(status);
+        if (is_refusal(status)) {
+            module->refusal = status;
+            status = SMELT_STATUS_OK;
+        }
+        atomic_fetch_add(&lane->modules->load_ns, sm_clock_ns() - start);
+    }
+    (void)pthread_mutex_unlock(&module->lock);
+    return status;
+}
+
+/* The transaction's module, and its row. `*out` is NULL when it was refused: the receipt says so.
+ */
+static enum smelt_status module_of(struct attempt *attempt, const struct sm_wave_module **out,
+                                   uint32_t *row, struct smelt_error *err)
+{
+    struct sm_wave_modules *modules = attempt->lane->modules;
+    *out = NULL;
     *row = modules->of_transaction[attempt->index];
-    const struct sm_wave_module *module = &modules->rows[*row];
-    attempt->receipt.module_hash = module->hash;
-    fail(attempt, module->refusal);
-    return module->refusal == SMELT_STATUS_OK ? module : NULL;
+    struct sm_wave_module *module = &modules->rows[*row];
+    enum smelt_status status = load_module(attempt->lane, module, err);
+    if (status == SMELT_STATUS_OK) {
+        attempt->receipt.module_hash = module->hash;
+        fail(attempt, module->refusal);
+        *out = module->refusal == SMELT_STATUS_OK ? module : NULL;
+    }
+    return status;
 }
 
 static enum smelt_status use_module(struct attempt *attempt, uint32_t row, struct smelt_error *err)
@@ -350,7 +384,7 @@ static enum smelt_status run_deploy(struct attempt *attempt, struct smelt_error 
     uint64_t *slots;
     uint32_t row = 0;
     enum smelt_status status = SMELT_STATUS_OK;
-    module = module_of(attempt, &row);
+    SMELT_TRY(module_of(attempt, &module, &row, err));
     if (module == NULL) {
         goto cleanup;
     }
@@ -395,7 +429,7 @@ static enum smelt_status run_upgrade(struct attempt *attempt, struct smelt_error
         fail(attempt, SMELT_STATUS_NOT_OWNER);
         goto cleanup;
     }
-    module = module_of(attempt, &row);
+    SMELT_TRY(module_of(attempt, &module, &row, err));
     if (module == NULL) {
         goto cleanup;
     }
@@ -526,7 +560,7 @@ cleanup:
 /* ---- lanes ----------------------------------------------------------------------------------- */
 
 enum smelt_status sm_lane_init(struct sm_lane *lane, struct smelt_engine *engine,
-                               const struct smelt_wave *wave, const struct sm_wave_modules *modules,
+                               const struct smelt_wave *wave, struct sm_wave_modules *modules,
                                struct smelt_error *err)
 {
     lane->engine = engine;
@@ -575,30 +609,15 @@ static uint64_t expect_account(const struct sm_lane *lane, const struct smelt_ad
     return sm_overlay_expect(lane->overlay, sm_state_key_slice(&key));
 }
 
-/* The storage that a call will read, in so far as calls before it tell. */
-static size_t expect_storage(struct sm_lane *lane, const struct smelt_wave_transaction *transaction,
-                             uint64_t *expected)
-{
-    uint32_t count = sm_forecast_count(&lane->forecast, transaction);
-    for (uint32_t i = 0; i < count; i++) {
-        struct sm_state_key key;
-        sm_forecast_key(&lane->forecast, transaction, i, &key);
-        expected[i] = sm_overlay_expect(lane->overlay, sm_state_key_slice(&key));
-    }
-    return count;
-}
-
 static void expect_some(struct sm_lane *lane, size_t first, size_t end)
 {
     const struct smelt_wave_transaction *transactions = lane->wave->transactions;
-    uint64_t expected[EXPECTED_MAX * (1 + SM_FORECAST_FORMS)];
+    uint64_t expected[2 * EXPECTED_MAX];
     size_t count = 0;
     for (size_t i = first; i < end; i++) {
         expected[count++] = expect_account(lane, &transactions[i].from);
         if (transactions[i].kind == SMELT_TRANSACTION_TRANSFER) {
             expected[count++] = expect_account(lane, &transactions[i].to);
-        } else if (transactions[i].kind == SMELT_TRANSACTION_CALL) {
-            count += expect_storage(lane, &transactions[i], expected + count);
         }
     }
     for (size_t i = 0; i < count; i++) {

@@ -11,19 +11,24 @@
 #define SM_RUNTIME_EXECUTE_H
 
 #include "runtime/engine.h"
-#include "runtime/forecast.h"
 #include "runtime/host/frame.h"
 
 #include <smelt/wave.h>
 
-/* A module that the wave deploys or upgrades to, got before anything is executed. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A module that the wave deploys or upgrades to. It is got when the first transaction comes to it
+ * that may be part of the wave: one that is rejected does not make a node compile. */
 struct sm_wave_module {
     struct smelt_hash hash;
     struct smelt_slice wasm;
+    bool is_used;         /* by a transaction that is done: its code is written */
+    pthread_mutex_t lock; /* over the rest */
+    bool is_loaded;
     enum smelt_status refusal;    /* a 200s status, or OK */
     struct sm_contract *contract; /* NULL when refused */
     const struct sm_export *init; /* NULL: none */
-    bool is_used;                 /* by a transaction that is done: its code is written */
 };
 
 /* The modules of a wave, in ascending order of their hashes, a module once. */
@@ -31,6 +36,7 @@ struct sm_wave_modules {
     struct sm_wave_module *rows;
     size_t count;
     const uint32_t *of_transaction; /* row, for deploys and upgrades; NULL without any */
+    atomic_uint_fast64_t load_ns;
 };
 
 /* The code of a contract from the next wave on. */
@@ -45,7 +51,7 @@ struct sm_upgrade {
 struct sm_lane {
     struct smelt_engine *engine;
     const struct smelt_wave *wave;
-    const struct sm_wave_modules *modules;
+    struct sm_wave_modules *modules;
     struct sm_overlay *overlay;
     struct sm_journal journal;
     struct smelt_buf upgrades; /* struct sm_upgrade */
@@ -53,19 +59,18 @@ struct sm_lane {
     struct sm_transaction shared;
     struct smelt_buf slots;   /* scratch: arguments and results of the export */
     struct smelt_buf results; /* scratch: struct smelt_value */
-    struct sm_forecast forecast;
     /* Contracts that were called lately, by their hash: each with a reference of the lane. */
     struct sm_contract *contracts[SM_LANE_CONTRACTS];
 };
 
 enum smelt_status sm_lane_init(struct sm_lane *lane, struct smelt_engine *engine,
-                               const struct smelt_wave *wave, const struct sm_wave_modules *modules,
+                               const struct smelt_wave *wave, struct sm_wave_modules *modules,
                                struct smelt_error *err);
 void sm_lane_deinit(struct sm_lane *lane);
 
 enum smelt_status sm_lane_begin(struct sm_lane *lane, struct smelt_error *err);
-/* A hint: transactions [first, end) come next. What they will read is fetched into the processor's
- * caches, as far as it can be told before they run. */
+/* A hint: transactions [first, end) come next. The accounts that they are between are fetched into
+ * the processor's caches, all at once. */
 void sm_lane_expect(struct sm_lane *lane, size_t first, size_t end);
 /* A node failure leaves the lane good for sm_lane_begin only. */
 enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct smelt_error *err);

@@ -1,7 +1,6 @@
 /* Waves, behind <smelt/wave.h>. A wave, in order:
  *
  *     check      what no transaction can be blamed for; the chain's head
- *     prepare    code of deploys and upgrades, on all workers: a refusal is kept for the receipt
  *     execute    chunks of transactions on all workers, published in order (speculate.h)
  *     finish     fees to their recipient, upgrades
  *     close      batch of the state, digests, record
@@ -58,8 +57,6 @@ struct run {
 
     struct sm_wave_modules modules;
     uint32_t *of_transaction; /* behind modules.of_transaction */
-    atomic_size_t next_module;
-    struct smelt_error *module_errors; /* per module; status OK */
 
     struct sm_lane *lanes;
     uint32_t lane_count;
@@ -183,7 +180,7 @@ static enum smelt_status check_head(struct run *run, struct smelt_error *err)
     return SMELT_STATUS_OK;
 }
 
-/* ---- prepare --------------------------------------------------------------------------------- */
+/* ---- modules --------------------------------------------------------------------------------- */
 
 struct module_use {
     struct smelt_hash hash;
@@ -213,9 +210,7 @@ static enum smelt_status list_modules(struct run *run, struct smelt_error *err)
     uses = (struct module_use *)sm_calloc(count, sizeof(*uses));
     run->of_transaction = (uint32_t *)sm_calloc(wave->count, sizeof(*run->of_transaction));
     run->modules.rows = (struct sm_wave_module *)sm_calloc(count, sizeof(*run->modules.rows));
-    run->module_errors = (struct smelt_error *)sm_calloc(count, sizeof(*run->module_errors));
-    if (uses == NULL || run->of_transaction == NULL || run->modules.rows == NULL ||
-        run->module_errors == NULL) {
+    if (uses == NULL || run->of_transaction == NULL || run->modules.rows == NULL) {
         status = sm_error_no_memory(err, WHERE);
         goto cleanup;
     }
@@ -234,64 +229,13 @@ static enum smelt_status list_modules(struct run *run, struct smelt_error *err)
         run->of_transaction[uses[i].transaction] = (uint32_t)row;
     }
     run->modules.count = row + 1;
+    for (size_t i = 0; i < run->modules.count; i++) {
+        (void)pthread_mutex_init(&run->modules.rows[i].lock, NULL); /* fails for no reason */
+    }
     run->modules.of_transaction = run->of_transaction;
 cleanup:
     sm_free(uses);
     return status;
-}
-
-static bool is_refusal(enum smelt_status status)
-{
-    return status >= SMELT_STATUS_MODULE_MALFORMED && status < SMELT_STATUS_ARTEFACT_CORRUPT;
-}
-
-static void prepare_modules(void *context, uint32_t worker)
-{
-    struct run *run = (struct run *)context;
-    const struct smelt_engine *before = sm_engine_enter(run->engine);
-    (void)worker;
-    for (;;) {
-        size_t i = atomic_fetch_add(&run->next_module, 1);
-        if (i >= run->modules.count) {
-            break;
-        }
-        struct sm_wave_module *module = &run->modules.rows[i];
-        struct smelt_error *error = &run->module_errors[i];
-        enum smelt_status status =
-            sm_engine_load(run->engine, &module->hash, &module->wasm, &module->contract, error);
-        if (status == SMELT_STATUS_OK) {
-            status = sm_entry_find_init(module->contract, run->engine->options.profile,
-                                        &module->init, error);
-        }
-        error->status = status;
-        if (is_refusal(status)) {
-            module->refusal = status;
-            error->status = SMELT_STATUS_OK;
-        }
-    }
-    (void)sm_engine_enter(before);
-}
-
-static enum smelt_status prepare(struct run *run, struct smelt_error *err)
-{
-    uint64_t start = sm_clock_ns();
-    enum smelt_status status = list_modules(run, err);
-    if (status != SMELT_STATUS_OK) {
-        return status;
-    }
-    if (run->modules.count != 0) {
-        sm_crew_run(&run->engine->crew, run->worker_count, prepare_modules, run);
-    }
-    for (size_t i = 0; i < run->modules.count; i++) {
-        if (run->module_errors[i].status != SMELT_STATUS_OK) {
-            if (err != NULL) {
-                *err = run->module_errors[i];
-            }
-            return run->module_errors[i].status;
-        }
-    }
-    run->effort.prepare_ns = sm_clock_ns() - start;
-    return SMELT_STATUS_OK;
 }
 
 /* ---- execute --------------------------------------------------------------------------------- */
@@ -372,6 +316,7 @@ static enum smelt_status execute(struct run *run, struct smelt_error *err)
     SMELT_TRY(sm_speculate(&speculation, &engine->crew, run->worker_count, &retries, err));
     run->effort.retries = retries * run->chunk_size;
     run->effort.execute_ns = sm_clock_ns() - start;
+    run->effort.load_ns = atomic_load(&run->modules.load_ns);
 cleanup:
     return status;
 }
@@ -595,11 +540,11 @@ static void run_deinit(struct run *run)
     }
     for (size_t i = 0; i < run->modules.count; i++) {
         sm_contract_release(run->modules.rows[i].contract);
+        (void)pthread_mutex_destroy(&run->modules.rows[i].lock);
     }
     sm_free(run->lanes);
     sm_free(run->modules.rows);
     sm_free(run->of_transaction);
-    sm_free(run->module_errors);
     smelt_buf_deinit(&run->upgrades);
     sm_commit_deinit(&run->commit);
     sm_ledger_release(run->ledger);
@@ -610,7 +555,7 @@ static enum smelt_status run_transactions(struct run *run, struct smelt_error *e
 {
     enum smelt_status status = SMELT_STATUS_OK;
     SMELT_TRY(check_head(run, err));
-    SMELT_TRY(prepare(run, err));
+    SMELT_TRY(list_modules(run, err));
     SMELT_TRY(execute(run, err));
     SMELT_TRY(finish(run, err));
 cleanup:

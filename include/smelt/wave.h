@@ -160,7 +160,7 @@ struct smelt_wave_result;
 
 /* What this machine did for it: differs from run to run. */
 struct smelt_wave_effort {
-    uint64_t prepare_ns; /* getting the code of deploys and upgrades */
+    uint64_t load_ns; /* getting the code of deploys and upgrades; part of execute_ns, added up */
     uint64_t execute_ns; /* transactions */
     uint64_t digest_ns;  /* collecting what was written; digests and roots */
     uint64_t commit_ns;  /* the store */

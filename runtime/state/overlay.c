@@ -331,20 +331,6 @@ static struct entry *find_or_add_entry(struct sm_overlay *overlay, struct smelt_
     return entry;
 }
 
-size_t sm_overlay_key_count(const struct sm_overlay *overlay)
-{
-    return overlay->entry_count;
-}
-
-void sm_overlay_visit_keys(const struct sm_overlay *overlay, size_t known, sm_overlay_key_fn visit,
-                           void *context)
-{
-    const struct entry *entry = overlay->entries;
-    for (size_t i = overlay->entry_count; i > known; i--, entry = entry->next) {
-        visit(context, key_of(entry));
-    }
-}
-
 /* Versions. */
 
 static void set_value(struct version *version, struct smelt_slice value, bool is_absent)

@@ -38,13 +38,6 @@ void sm_overlay_reset(struct sm_overlay *overlay);
 uint64_t sm_overlay_expect(const struct sm_overlay *overlay, struct smelt_slice key);
 void sm_overlay_fetch(const struct sm_overlay *overlay, uint64_t expected);
 
-/* Keys that have been asked for or written, a key once; those behind the first `known` of them, the
- * newest first. */
-size_t sm_overlay_key_count(const struct sm_overlay *overlay);
-typedef void (*sm_overlay_key_fn)(void *context, struct smelt_slice key);
-void sm_overlay_visit_keys(const struct sm_overlay *overlay, size_t known, sm_overlay_key_fn visit,
-                           void *context);
-
 /* Over a tip: whether everything that was read from it is what it still holds. What has been
  * computed from the reads is right then, as if nobody else had run meanwhile. */
 bool sm_overlay_is_current(const struct sm_overlay *overlay);

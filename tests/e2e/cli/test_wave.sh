@@ -46,7 +46,7 @@ holds '.waves[0] | .number == 1 and .chain_id == 7 and .timestamp == 1700000000 
 holds ".waves[0] | .transactions == 5 and .done == 5 and .failed == 0 and .rejected == 0 and .events == 1 and .fee_recipient == \"$node\""
 holds '.waves[0] | (.digest, .events_root, .state_digest, .receipts_digest | test("^[0-9a-f]{64}$")) and (.bloom | length) == 512'
 holds '.waves[0] | .fuel_used == ([.receipts[].fuel_used] | add) and (.fees | tonumber) == ([.receipts[].fee | tonumber] | add)'
-holds '.waves[0].effort | keys == ["retries", "timings_ms", "workers"] and (.timings_ms | keys == ["commit", "digest", "execute", "prepare"] and all(.[]; . >= 0))'
+holds '.waves[0].effort | keys == ["retries", "timings_ms", "workers"] and (.timings_ms | keys == ["commit", "digest", "execute", "load"] and all(.[]; . >= 0))'
 holds '.waves[0].receipts | map(.kind) == ["deploy", "deploy", "transfer", "call", "call"] and all(.[]; .end == "done" and .status == "ok" and .outcome == "returned")'
 holds ".waves[0].receipts | .[0].address == \"$counter\" and .[1].address == \"$board\" and .[2].address == \"$bob\" and .[2].module_hash == null"
 holds ".waves[0].receipts | .[3].results == [\"i32:1\"] and .[4].id == \"$id\" and .[4].event_count == 1 and .[0].id == null"
@@ -58,7 +58,7 @@ echo "== a second one, in words"
 run 0 wave examples/waves/second.json --state "$state"
 for line in 'wave 2  [0-9a-f]{64}' '  chain         7, time 1700000012' \
     '  transactions  8: 3 done, 3 failed, 2 rejected' "  fees          [0-9]+ to $node" \
-    '  events root   [0-9a-f]{64}' '  state digest  [0-9a-f]{64}' '  time          prepare .* execute .* digest .* commit .*' \
+    '  events root   [0-9a-f]{64}' '  state digest  [0-9a-f]{64}' '  time          load .* execute .* digest .* commit .*' \
     '  workers       [0-9]+, [0-9]+ retries' \
     "  #1 failed      call by $bob, nonce 3: unknown_function" "  #2 failed      call by $bob, nonce 4: argument_mismatch" \
     "  #3 failed      upgrade by $bob, nonce 5: not_owner" "  #6 rejected    transfer by $bob, nonce 9: nonce_mismatch" \

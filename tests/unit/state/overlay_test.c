@@ -350,44 +350,6 @@ static void test_a_reset_gives_back_what_a_huge_transaction_took(void **state)
     smelt_store_close(store);
 }
 
-struct seen {
-    size_t count;
-    char text[8];
-};
-
-static void note_key(void *context, struct smelt_slice key)
-{
-    struct seen *seen = (struct seen *)context;
-    assert_int_equal(key.size, 1);
-    seen->text[seen->count++] = (char)key.data[0];
-}
-
-static void test_keys_are_visited_the_newest_first(void **state)
-{
-    (void)state;
-    struct smelt_store *store = open_store();
-    struct sm_tip *tip = NULL;
-    struct sm_overlay *overlay = NULL;
-    assert_int_equal(sm_tip_create(store, 1 << 20, &tip, NULL), SMELT_STATUS_OK);
-    assert_int_equal(sm_overlay_create_at(tip, &overlay, NULL), SMELT_STATUS_OK);
-    assert_int_equal(sm_overlay_push(overlay, NULL), SMELT_STATUS_OK);
-    assert_int_equal(sm_overlay_key_count(overlay), 0);
-    put(overlay, "a", "1");
-    assert_get(overlay, "b", NULL);
-    put(overlay, "a", "2");
-    put(overlay, "c", "3");
-    assert_int_equal(sm_overlay_key_count(overlay), 3);
-    struct seen seen = {0};
-    sm_overlay_visit_keys(overlay, 0, note_key, &seen);
-    assert_string_equal(seen.text, "cba");
-    seen = (struct seen){0};
-    sm_overlay_visit_keys(overlay, 1, note_key, &seen);
-    assert_string_equal(seen.text, "cb");
-    sm_overlay_destroy(overlay);
-    sm_tip_destroy(tip);
-    smelt_store_close(store);
-}
-
 /* In an empty tip, for a key that is not in it, and for one that is. */
 static void test_expecting_keys_changes_nothing(void **state)
 {
@@ -404,7 +366,6 @@ static void test_expecting_keys_changes_nothing(void **state)
         sm_overlay_fetch(overlay, sm_overlay_expect(overlay, text("c")));
         struct sm_tip_figures after = sm_tip_figures(tip);
         assert_memory_equal(&before, &after, sizeof(before));
-        assert_int_equal(sm_overlay_key_count(overlay), entries);
         assert_get(overlay, entries == 0 ? "a" : "b", NULL);
     }
     sm_overlay_destroy(overlay);
@@ -801,7 +762,6 @@ int main(void)
         cmocka_unit_test_teardown(test_events_are_taken_from_the_top_layer, check_leaks),
         cmocka_unit_test_teardown(test_storage_writes_are_counted_in_the_top_layer, check_leaks),
         cmocka_unit_test_teardown(test_growing_values_reuse_their_memory, check_leaks),
-        cmocka_unit_test(test_keys_are_visited_the_newest_first),
         cmocka_unit_test(test_expecting_keys_changes_nothing),
         cmocka_unit_test_teardown(test_a_reset_gives_back_what_a_huge_transaction_took,
                                   check_leaks),
