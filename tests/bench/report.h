@@ -13,8 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BENCH_COLUMNS_MAX 16u
-
 struct bench_column {
     const char *key;     /* in JSON */
     const char *heading; /* in Markdown; NULL: not there */
