@@ -9,7 +9,6 @@
  * counts it, so that a busy machine shows mostly as what it does to the caches, and to threads that
  * wait for one another: "disturbed" is by how much the plain time is longer. All transactions must
  * be done, and all engines agree about every digest. */
-#include "base/clock.h"
 #include "runtime/state/keys.h"
 #include "tests/bench/chain.h"
 #include "tests/bench/layers.h"
@@ -446,36 +445,37 @@ static void measure_views(struct bench *bench)
 /* ---- growth -------------------------------------------------------------------------------- */
 
 #define GROWTH_WAVES 5u
-#define GETS         100000u
+#define GETS         20000u
 
-/* Nanoseconds of a get of a balance at random. */
+#define BALANCE_KEY_BYTES (SMELT_ADDRESS_BYTES + 2u + SMELT_ADDRESS_BYTES)
+
+/* Nanoseconds of processor for a get of a balance at random. */
 static double get_ns(struct smelt_store *store, struct bench_chain *chain)
 {
+    static uint8_t keys[GETS][BALANCE_KEY_BYTES];
     struct smelt_buf value = {0};
-    double ns[5];
-    for (size_t run = 0; run < 5; run++) {
-        uint64_t start = 0;
-        uint64_t spent = 0;
-        for (size_t i = 0; i < GETS / 5; i++) {
-            struct sm_state_key key;
-            struct smelt_address user;
-            uint8_t own[33] = {'b'};
-            bool is_found = false;
-            bench_user_address(bench_chain_user(chain), &user);
-            memcpy(own + 1, user.bytes, sizeof(user.bytes));
-            sm_state_storage_key(&chain->token, (struct smelt_slice){own, sizeof(own)}, &key);
-            start = sm_clock_ns();
-            if (store->ops->get(store->impl, NULL, SMELT_STORE_STATE, sm_state_key_slice(&key),
-                                &value, &is_found, NULL) != SMELT_STATUS_OK ||
-                !is_found) {
-                bench_die("a balance is missing", NULL);
-            }
-            spent += sm_clock_ns() - start;
-        }
-        ns[run] = (double)spent / (GETS / 5.0);
+    for (size_t i = 0; i < GETS; i++) {
+        struct sm_state_key key;
+        struct smelt_address user;
+        uint8_t own[1 + SMELT_ADDRESS_BYTES] = {'b'};
+        bench_user_address(bench_chain_user(chain), &user);
+        memcpy(own + 1, user.bytes, sizeof(user.bytes));
+        sm_state_storage_key(&chain->token, (struct smelt_slice){own, sizeof(own)}, &key);
+        memcpy(keys[i], key.bytes, sizeof(keys[i]));
     }
+    double start = thread_s();
+    for (size_t i = 0; i < GETS; i++) {
+        bool is_found = false;
+        if (store->ops->get(store->impl, NULL, SMELT_STORE_STATE,
+                            (struct smelt_slice){keys[i], sizeof(keys[i])}, &value, &is_found,
+                            NULL) != SMELT_STATUS_OK ||
+            !is_found) {
+            bench_die("a balance is missing", NULL);
+        }
+    }
+    double spent = thread_s() - start;
     smelt_buf_deinit(&value);
-    return bench_spread_of(ns, 5).median;
+    return spent * 1e9 / GETS;
 }
 
 /* How many users there are among so many that were picked at random, on average. */
