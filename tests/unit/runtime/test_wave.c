@@ -707,6 +707,25 @@ static void a_refused_module_is_a_failed_deploy(void **state)
     assert_false(has_code(fixture, "bad.wasm"));
 }
 
+/* Its sender pays nothing, so it may not make the node compile either. */
+static void no_module_is_got_for_a_rejected_deploy(void **state)
+{
+    BEGIN;
+    struct smelt_wave_transaction list[] = {
+        deploy_of(&alice, 7, GUEST, NULL), deploy_of(&bob, 0, GUEST, NULL),
+        deploy_of(&bob, 0, GUEST, NULL), upgrade_of(&alice, 0, &bob, GUEST "#2")};
+    list[1].fuel_limit = 1;
+    list[2].fuel_price = UINT64_MAX;
+    fixture->refusal = SMELT_STATUS_TOOL_MISSING; /* and the wave does not need it */
+    chain_run(chain, list, 4);
+    fixture->refusal = SMELT_STATUS_OK;
+    assert_status(chain, 0, SMELT_STATUS_NONCE_MISMATCH, true);
+    assert_status(chain, 1, SMELT_STATUS_FUEL_LIMIT, true);
+    assert_status(chain, 2, SMELT_STATUS_INSUFFICIENT_BALANCE, true);
+    assert_status(chain, 3, SMELT_STATUS_NO_CONTRACT, false);
+    assert_int_equal(fixture->opens, 0);
+}
+
 /* ---- W11: upgrades -----------------------------------------------------------------------------
  */
 
@@ -1052,6 +1071,7 @@ int main(void)
         TEST(a_new_contract_is_there_at_once),
         TEST(a_failing_init_leaves_no_contract),
         TEST(a_refused_module_is_a_failed_deploy),
+        TEST(no_module_is_got_for_a_rejected_deploy),
         TEST(an_upgrade_counts_from_the_next_wave_on),
         TEST(only_the_owner_upgrades),
         TEST(transactions_outside_of_waves_see_the_same_state),
