@@ -17,6 +17,7 @@
 #include "runtime/exec/watchdog.h"
 #include "runtime/host/contract.h"
 #include "runtime/metrics.h"
+#include "runtime/speculate.h"
 #include "runtime/state/overlay.h"
 #include "runtime/state/tip.h"
 #include "runtime/wave/ledger.h"
@@ -38,8 +39,9 @@ struct smelt_engine {
 
     pthread_mutex_t turn; /* held by the thread that may write, for all that follows */
     struct sm_tip *tip;
-    struct sm_overlay *overlay; /* of transactions outside of waves; reset between them */
-    struct sm_crew crew;        /* threads for waves */
+    struct sm_overlay *overlay;      /* of transactions outside of waves; reset between them */
+    struct sm_speculation_pace pace; /* of the last wave */
+    struct sm_crew crew;             /* threads for waves */
     struct sm_committer committer;
     struct sm_ledger_head head; /* the newest wave, executed if not written */
     bool has_head;              /* `head` is known */

@@ -11,6 +11,8 @@
 /* Chunks without a retry until the window grows by one: at first, and at most. */
 #define CALM_FIRST 8u
 #define CALM_MOST  256u
+/* Another wave may be another load: it is found out this soon at the latest. */
+#define CALM_NEXT 64u
 
 struct lane {
     bool has_run;
@@ -146,6 +148,12 @@ enum smelt_status sm_speculate(const struct sm_speculation *speculation, struct 
     struct run run = {.speculation = speculation,
                       .patience = CALM_FIRST,
                       .window = worker_count > 1 ? speculation->lane_count : 1};
+    struct sm_speculation_pace *pace = speculation->pace;
+    if (worker_count > 1 && pace != NULL && pace->window != 0) {
+        run.window =
+            pace->window < speculation->lane_count ? pace->window : speculation->lane_count;
+        run.patience = pace->patience < CALM_NEXT ? pace->patience : CALM_NEXT;
+    }
     assert(speculation->lane_count <= SM_SPECULATE_LANES_MAX);
     (void)pthread_mutex_init(&run.lock, NULL); /* neither fails for a reason that applies */
     (void)pthread_cond_init(&run.changed, NULL);
@@ -153,6 +161,9 @@ enum smelt_status sm_speculate(const struct sm_speculation *speculation, struct 
     (void)pthread_cond_destroy(&run.changed);
     (void)pthread_mutex_destroy(&run.lock);
     *retries = run.retries;
+    if (worker_count > 1 && pace != NULL) {
+        *pace = (struct sm_speculation_pace){.window = run.window, .patience = run.patience};
+    }
     if (run.status != SMELT_STATUS_OK && err != NULL) {
         *err = run.error;
     }

@@ -31,11 +31,19 @@
 
 #define SM_SPECULATE_LANES_MAX 64u
 
+/* How far to guess ahead, learned from one run for the next: successive waves are alike. Zero:
+ * nothing is known. */
+struct sm_speculation_pace {
+    uint32_t window;   /* chunks that may be under way */
+    uint32_t patience; /* chunks without a retry until the window grows */
+};
+
 /* A lane is what one chunk needs while it is under way; `lane` is below `lane_count`. */
 struct sm_speculation {
     void *context;
     size_t chunk_count;
-    uint32_t lane_count; /* at most SM_SPECULATE_LANES_MAX; at least the threads */
+    uint32_t lane_count;              /* at most SM_SPECULATE_LANES_MAX; at least the threads */
+    struct sm_speculation_pace *pace; /* NULL: of this run only */
     /* Also to execute again: starts from nothing. */
     enum smelt_status (*execute)(void *context, uint32_t lane, size_t chunk,
                                  struct smelt_error *err);

@@ -309,6 +309,7 @@ static enum smelt_status execute(struct run *run, struct smelt_error *err)
         .context = run,
         .chunk_count = (run->wave->count + run->chunk_size - 1) / run->chunk_size,
         .lane_count = run->lane_count,
+        .pace = &engine->pace,
         .execute = execute_chunk,
         .is_current = is_chunk_current,
         .publish = publish_chunk,
