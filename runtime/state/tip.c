@@ -97,8 +97,7 @@ struct sm_tip {
     struct list dirty;
     struct list in_flight;
     struct kept *kept;
-    uint64_t version; /* of the store, when the tip and it agreed */
-    size_t hand;      /* shard that eviction looks at next */
+    size_t hand; /* shard that eviction looks at next */
 };
 
 /* The lock: held for the time of a copy, so a waiting thread spins first. */
@@ -566,7 +565,7 @@ static void free_list(struct list *list)
 }
 
 /* Entries, slots and lists; what has been counted stays. */
-static void forget_all(struct sm_tip *tip)
+void sm_tip_clear(struct sm_tip *tip)
 {
     for (size_t i = 0; i < SHARDS; i++) {
         struct shard *shard = &tip->shards[i];
@@ -600,7 +599,6 @@ enum smelt_status sm_tip_create(struct smelt_store *store, uint64_t bytes_max, s
     }
     tip->store = store;
     tip->bytes_max = bytes_max;
-    tip->version = store->ops->version(store->impl);
     *out = tip;
     return SMELT_STATUS_OK;
 }
@@ -610,24 +608,8 @@ void sm_tip_destroy(struct sm_tip *tip)
     if (tip == NULL) {
         return;
     }
-    forget_all(tip);
+    sm_tip_clear(tip);
     sm_free(tip);
-}
-
-void sm_tip_begin(struct sm_tip *tip)
-{
-    assert(tip->dirty.count == 0 && tip->in_flight.count == 0);
-    uint64_t version = tip->store->ops->version(tip->store->impl);
-    if (version != tip->version) {
-        forget_all(tip);
-        tip->version = version;
-    }
-}
-
-void sm_tip_clear(struct sm_tip *tip)
-{
-    forget_all(tip);
-    tip->version = tip->store->ops->version(tip->store->impl);
 }
 
 void sm_tip_revert(struct sm_tip *tip)
@@ -695,7 +677,6 @@ void sm_tip_written(struct sm_tip *tip)
     }
     tip->in_flight.count = 0;
     free_kept(tip);
-    tip->version = tip->store->ops->version(tip->store->impl);
     make_room(tip);
 }
 

@@ -32,10 +32,6 @@ enum smelt_status sm_tip_create(struct smelt_store *store, uint64_t bytes_max, s
                                 struct smelt_error *err);
 void sm_tip_destroy(struct sm_tip *tip);
 
-/* Before executions: forgets everything when somebody else has written to the store since the last
- * sm_tip_written (the store's `version` tells). Not with anything published or on its way. */
-void sm_tip_begin(struct sm_tip *tip);
-
 /* What has been published since the last collect or revert, in ascending key order, a key once: its
  * last value. Writes that change nothing are in it as well. All slices point into `bytes`, which is
  * what the state digest covers. Per write:
@@ -55,7 +51,7 @@ void sm_tip_batch_deinit(struct sm_tip_batch *batch);
 void sm_tip_revert(struct sm_tip *tip);
 /* The store has all that was collected. Makes room. What has been published since stays. */
 void sm_tip_written(struct sm_tip *tip);
-/* A batch did not get to the store: forgets everything. */
+/* A batch did not get to the store, or somebody else has written to it: forgets everything. */
 void sm_tip_clear(struct sm_tip *tip);
 
 /* For metrics. */

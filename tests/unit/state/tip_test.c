@@ -24,7 +24,6 @@ static struct sm_tip *open_tip(struct smelt_store *store, uint64_t bytes_max)
 {
     struct sm_tip *tip = NULL;
     assert_int_equal(sm_tip_create(store, bytes_max, &tip, NULL), SMELT_STATUS_OK);
-    sm_tip_begin(tip);
     return tip;
 }
 
@@ -289,38 +288,11 @@ static void test_a_lost_batch_is_forgotten(void **state)
     sm_tip_clear(tip);
     assert_int_equal(sm_tip_figures(tip).entries, 0);
     assert_int_equal(sm_tip_figures(tip).bytes, 0);
-    sm_tip_begin(tip);
     assert_get(overlay, "a", "stored");
     assert_get(overlay, "b", NULL);
     batch = collect(tip);
     assert_int_equal(batch.count, 0);
     sm_tip_batch_deinit(&batch);
-    sm_overlay_destroy(overlay);
-    sm_tip_destroy(tip);
-    smelt_store_close(store);
-}
-
-static void test_writes_of_others_are_noticed(void **state)
-{
-    (void)state;
-    struct smelt_store *store = open_store();
-    struct sm_tip *tip = open_tip(store, MIB);
-    struct sm_overlay *overlay = open_overlay(tip);
-    assert_get(overlay, "a", NULL);
-    put(overlay, "b", "own");
-    publish(overlay);
-    struct sm_tip_batch batch = collect(tip);
-    write_batch(store, &batch);
-    sm_tip_written(tip);
-    sm_tip_begin(tip); /* its own batch is nobody else's */
-    assert_int_equal(sm_tip_figures(tip).entries, 2);
-    assert_int_equal(write_one(store, SMELT_STORE_STATE, "a", "foreign"), SMELT_STATUS_OK);
-    assert_get(overlay, "a", NULL);
-    restart(overlay);
-    sm_tip_begin(tip);
-    assert_int_equal(sm_tip_figures(tip).entries, 0);
-    assert_get(overlay, "a", "foreign");
-    assert_get(overlay, "b", "own");
     sm_overlay_destroy(overlay);
     sm_tip_destroy(tip);
     smelt_store_close(store);
@@ -683,7 +655,7 @@ static void write_behind(struct smelt_store *store, struct sm_tip *tip, struct r
     assert_int_equal(store->ops->write(store->impl, &write, 1, NULL), SMELT_STATUS_OK);
     reference->collected[index] = reference->stored[index];
     reference->current[index] = reference->stored[index];
-    sm_tip_begin(tip);
+    sm_tip_clear(tip);
 }
 
 static void run_sequence(uint64_t seed, uint64_t bytes_max)
@@ -1023,7 +995,6 @@ int main(void)
         cmocka_unit_test_teardown(test_the_last_layer_is_what_is_published, check_leaks),
         cmocka_unit_test_teardown(test_revert_goes_back_to_the_last_collect, check_leaks),
         cmocka_unit_test_teardown(test_a_lost_batch_is_forgotten, check_leaks),
-        cmocka_unit_test_teardown(test_writes_of_others_are_noticed, check_leaks),
         cmocka_unit_test_teardown(test_the_budget_is_kept, check_leaks),
         cmocka_unit_test_teardown(test_batches_are_in_the_order_of_the_store, check_leaks),
         cmocka_unit_test_teardown(test_random_sequences_agree_with_the_reference, check_leaks),
