@@ -179,8 +179,8 @@ static void bench_transfers(struct sm_tip *tip, size_t users, size_t chunk)
     printf("%6zu users, chunks of %2zu   %5.2f M transfers/s   %4.0f ns each, %4.0f of them "
            "collecting "
            "(%.2f ms a wave)\n",
-           users, chunk, TRANSFERS / (run + collect) * 1e3, (run + collect) / TRANSFERS,
-           collect / TRANSFERS, collect / 1e6);
+           users, chunk, (double)TRANSFERS / (run + collect) * 1e3,
+           (run + collect) / (double)TRANSFERS, collect / (double)TRANSFERS, collect / 1e6);
     sm_overlay_destroy(overlay);
 }
 

@@ -393,7 +393,7 @@ static void measure_viewer(struct bench *bench, const struct place *place,
     struct viewer viewer = {.chain = chain, .peer = peer};
     struct bench_wave waves[BURST];
     double rates[ROUNDS_MAX] = {0};
-    pthread_t thread;
+    pthread_t thread = 0;
     atomic_init(&viewer.is_over, false);
     if (has_viewer && pthread_create(&thread, NULL, view, &viewer) != 0) {
         bench_die("no thread", NULL);
