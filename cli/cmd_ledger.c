@@ -93,6 +93,7 @@ static int run_receipt(const struct cli_options *options, struct cli_output *out
     } else {
         cli_wave_receipt_print(out, receipt);
     }
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): find_receipt gave one */
     if (receipt->event_count != 0) {
         list.transaction = receipt->index;
         filter.first_wave = receipt->wave;

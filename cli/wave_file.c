@@ -333,29 +333,35 @@ static enum smelt_status read_content(const struct reader *reader, struct cli_wa
     const json_t *value;
     const char *text = "";
     size_t size;
-    if ((value = json_object_get(object, "to")) != NULL) {
+    value = json_object_get(object, "to");
+    if (value != NULL) {
         CLI_TRY(read_address(reader, "to", value, &out->to));
     }
-    if ((value = json_object_get(object, "value")) != NULL) {
+    value = json_object_get(object, "value");
+    if (value != NULL) {
         CLI_TRY(read_amount(reader, "value", value, &out->value));
     }
-    if ((value = json_object_get(object, "module")) != NULL) {
+    value = json_object_get(object, "module");
+    if (value != NULL) {
         CLI_TRY(read_text(reader, "module", value, &text));
         if (text[0] == '\0') {
             return complain(reader, "module", "the path is empty");
         }
         CLI_TRY(find_module(reader, file, paths, text, index, &content->module));
     }
-    if ((value = json_object_get(object, "function")) != NULL) {
+    value = json_object_get(object, "function");
+    if (value != NULL) {
         CLI_TRY(read_text(reader, "function", value, &text));
         out->function = smelt_slice_from_string(text);
     }
-    if ((value = json_object_get(object, "arguments")) != NULL) {
+    value = json_object_get(object, "arguments");
+    if (value != NULL) {
         CLI_TRY(
             read_arguments(reader, "arguments", value, &content->arguments, &out->argument_count));
         out->arguments = content->arguments;
     }
-    if ((value = json_object_get(object, "input")) != NULL) {
+    value = json_object_get(object, "input");
+    if (value != NULL) {
         CLI_TRY(read_bytes(reader, "input", value, &content->input, &size));
         out->input = (struct smelt_slice){.data = content->input, .size = size};
     }
@@ -385,10 +391,12 @@ static enum smelt_status read_transaction(struct reader *reader, struct cli_wave
     CLI_TRY(read_content(reader, file, object, paths, index));
     CLI_TRY(read_number(reader, "fuel_limit", json_object_get(object, "fuel_limit"), 1,
                         (uint64_t)SMELT_FUEL_MAX, &out->fuel_limit));
-    if ((value = json_object_get(object, "fuel_price")) != NULL) {
+    value = json_object_get(object, "fuel_price");
+    if (value != NULL) {
         CLI_TRY(read_number(reader, "fuel_price", value, 0, UINT64_MAX, &out->fuel_price));
     }
-    if ((value = json_object_get(object, "id")) != NULL) {
+    value = json_object_get(object, "id");
+    if (value != NULL) {
         CLI_TRY(read_words(reader, "id", value, "an id", content->id.bytes));
         out->id = &content->id;
     }
@@ -453,19 +461,23 @@ static enum smelt_status read_wave(struct reader *reader, struct cli_wave_file *
     CLI_TRY(check_keys(reader, object, WAVE));
     CLI_TRY(read_number(reader, "chain_id", json_object_get(object, "chain_id"), 0, UINT64_MAX,
                         &wave->chain_id));
-    if ((value = json_object_get(object, "number")) != NULL) {
+    value = json_object_get(object, "number");
+    if (value != NULL) {
         CLI_TRY(read_number(reader, "number", value, 1, UINT64_MAX, &wave->number));
         file->has_number = true;
     }
-    if ((value = json_object_get(object, "timestamp")) != NULL) {
+    value = json_object_get(object, "timestamp");
+    if (value != NULL) {
         CLI_TRY(read_number(reader, "timestamp", value, 0, UINT64_MAX, &wave->timestamp));
         file->has_timestamp = true;
     }
-    if ((value = json_object_get(object, "fee_recipient")) != NULL) {
+    value = json_object_get(object, "fee_recipient");
+    if (value != NULL) {
         CLI_TRY(read_address(reader, "fee_recipient", value, &file->fee_recipient));
         wave->fee_recipient = &file->fee_recipient;
     }
-    if ((value = json_object_get(object, "expected_digest")) != NULL) {
+    value = json_object_get(object, "expected_digest");
+    if (value != NULL) {
         CLI_TRY(
             read_words(reader, "expected_digest", value, "a digest", file->expected_digest.bytes));
         wave->expected_digest = &file->expected_digest;
