@@ -297,28 +297,6 @@ cleanup:
     return status;
 }
 
-/* The account of a new contract, in the layer on top. */
-static enum smelt_status create_account(struct attempt *attempt,
-                                        const struct smelt_address *address,
-                                        const struct smelt_hash *code_hash, struct smelt_error *err)
-{
-    struct sm_overlay *overlay = attempt->lane->overlay;
-    struct smelt_account account;
-    enum smelt_status status = sm_state_account_read(overlay, address, &account, err);
-    if (status != SMELT_STATUS_OK) {
-        return status;
-    }
-    if (account.is_contract) {
-        return sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
-                            "transaction %u deploys to an address that is taken already",
-                            attempt->index);
-    }
-    account.is_contract = true; /* a balance that was sent ahead stays */
-    account.code_hash = *code_hash;
-    account.owner = attempt->transaction->from;
-    return sm_state_account_write(overlay, address, &account, err);
-}
-
 static bool is_refusal(enum smelt_status status)
 {
     return status >= SMELT_STATUS_MODULE_MALFORMED && status < SMELT_STATUS_ARTEFACT_CORRUPT;
@@ -395,7 +373,8 @@ static enum smelt_status run_deploy(struct attempt *attempt, struct smelt_error 
         goto cleanup;
     }
     SMELT_TRY(sm_overlay_push(lane->overlay, err));
-    SMELT_TRY(create_account(attempt, &address, &module->hash, err));
+    SMELT_TRY(
+        sm_state_contract_create(lane->overlay, &address, &module->hash, &transaction->from, err));
     SMELT_TRY(send_value(attempt, &address, err));
     if (attempt->receipt.status == SMELT_STATUS_OK) {
         SMELT_TRY(run(attempt, module->contract, module->init, &address, slots, err));
@@ -445,25 +424,12 @@ cleanup:
 
 /* ---- before and after ------------------------------------------------------------------------ */
 
-static const struct {
-    enum smelt_status (*run)(struct attempt *attempt, struct smelt_error *err);
-    size_t base;     /* of struct sm_schedule_transaction */
-    size_t per_byte; /* of the module; the same as `base`: nothing */
-} kinds[] = {
-#define CHARGE(field) offsetof(struct sm_schedule_transaction, field)
-    [SMELT_TRANSACTION_TRANSFER] = {run_transfer, CHARGE(transfer), CHARGE(transfer)},
-    [SMELT_TRANSACTION_DEPLOY] = {run_deploy, CHARGE(deploy), CHARGE(deploy_byte)},
-    [SMELT_TRANSACTION_CALL] = {run_call, CHARGE(call), CHARGE(call)},
-    [SMELT_TRANSACTION_UPGRADE] = {run_upgrade, CHARGE(upgrade), CHARGE(upgrade_byte)},
-#undef CHARGE
+static enum smelt_status (*const kinds[])(struct attempt *attempt, struct smelt_error *err) = {
+    [SMELT_TRANSACTION_TRANSFER] = run_transfer,
+    [SMELT_TRANSACTION_DEPLOY] = run_deploy,
+    [SMELT_TRANSACTION_CALL] = run_call,
+    [SMELT_TRANSACTION_UPGRADE] = run_upgrade,
 };
-
-static uint64_t figure(const struct sm_schedule_transaction *charges, size_t at)
-{
-    uint64_t value;
-    memcpy(&value, (const uint8_t *)charges + at, sizeof(value));
-    return value;
-}
 
 /* Below 2^64: weights have 20 bits, and a module's size is far below 2^43. */
 static uint64_t charge_of(const struct smelt_engine *engine,
@@ -471,10 +437,17 @@ static uint64_t charge_of(const struct smelt_engine *engine,
 {
     const struct sm_schedule_transaction *charges =
         sm_schedule_transaction(engine->options.schedule);
-    size_t base = kinds[transaction->kind].base;
-    size_t per_byte = kinds[transaction->kind].per_byte;
-    uint64_t bytes = per_byte != base ? figure(charges, per_byte) * transaction->wasm.size : 0;
-    return figure(charges, base) + bytes;
+    switch (transaction->kind) {
+    case SMELT_TRANSACTION_TRANSFER:
+        break;
+    case SMELT_TRANSACTION_DEPLOY:
+        return charges->deploy + charges->deploy_byte * transaction->wasm.size;
+    case SMELT_TRANSACTION_CALL:
+        return charges->call;
+    case SMELT_TRANSACTION_UPGRADE:
+        return charges->upgrade + charges->upgrade_byte * transaction->wasm.size;
+    }
+    return charges->transfer;
 }
 
 /* Why the transaction may not be part of the wave; OK when it may. */
@@ -545,7 +518,7 @@ enum smelt_status sm_lane_execute(struct sm_lane *lane, uint32_t index, struct s
     receipt->is_rejected = receipt->status != SMELT_STATUS_OK;
     if (!receipt->is_rejected) {
         receipt->fuel_used = attempt.charge;
-        SMELT_TRY(kinds[transaction->kind].run(&attempt, err));
+        SMELT_TRY(kinds[transaction->kind](&attempt, err));
         SMELT_TRY(pay(&attempt, err));
     }
     if (!sm_journal_receipt(&lane->journal, receipt)) {

@@ -35,7 +35,7 @@ struct sm_wave_module {
 struct sm_wave_modules {
     struct sm_wave_module *rows;
     size_t count;
-    const uint32_t *of_transaction; /* row, for deploys and upgrades; NULL without any */
+    uint32_t *of_transaction; /* row, for deploys and upgrades; NULL without any */
     atomic_uint_fast64_t load_ns;
 };
 

@@ -306,25 +306,6 @@ cleanup:
 
 /* ---- deploy ---------------------------------------------------------------------------------- */
 
-static enum smelt_status create_contract(struct run *run, const struct smelt_address *address,
-                                         struct smelt_error *err)
-{
-    struct smelt_account account;
-    enum smelt_status status = SMELT_STATUS_OK;
-    SMELT_TRY(sm_state_account_read(run->shared.overlay, address, &account, err));
-    if (account.is_contract) {
-        status = sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
-                              "the signer's next contract address is taken already");
-        goto cleanup;
-    }
-    account.is_contract = true; /* a balance that was sent ahead stays */
-    account.code_hash = run->contract->module_hash;
-    account.owner = run->transaction->from;
-    status = sm_state_account_write(run->shared.overlay, address, &account, err);
-cleanup:
-    return status;
-}
-
 static enum smelt_status deploy(struct smelt_engine *engine,
                                 const struct smelt_transaction *transaction,
                                 struct smelt_slice wasm, struct smelt_receipt **out,
@@ -342,7 +323,8 @@ static enum smelt_status deploy(struct smelt_engine *engine,
     SMELT_TRY(begin(&run, err));
     SMELT_TRY(take_nonce(&run, &nonce, err));
     smelt_contract_address(&transaction->from, nonce, &address);
-    SMELT_TRY(create_contract(&run, &address, err));
+    SMELT_TRY(sm_state_contract_create(run.shared.overlay, &address, &run.contract->module_hash,
+                                       &transaction->from, err));
     SMELT_TRY(send_value(&run, &address, err));
     run.new_code = &wasm;
     SMELT_TRY(make_slots(&run, err));

@@ -56,7 +56,6 @@ struct run {
     uint32_t chunk_size;
 
     struct sm_wave_modules modules;
-    uint32_t *of_transaction; /* behind modules.of_transaction */
 
     struct sm_lane *lanes;
     uint32_t lane_count;
@@ -208,9 +207,10 @@ static enum smelt_status list_modules(struct run *run, struct smelt_error *err)
         return SMELT_STATUS_OK;
     }
     uses = (struct module_use *)sm_calloc(count, sizeof(*uses));
-    run->of_transaction = (uint32_t *)sm_calloc(wave->count, sizeof(*run->of_transaction));
+    run->modules.of_transaction =
+        (uint32_t *)sm_calloc(wave->count, sizeof(*run->modules.of_transaction));
     run->modules.rows = (struct sm_wave_module *)sm_calloc(count, sizeof(*run->modules.rows));
-    if (uses == NULL || run->of_transaction == NULL || run->modules.rows == NULL) {
+    if (uses == NULL || run->modules.of_transaction == NULL || run->modules.rows == NULL) {
         status = sm_error_no_memory(err, WHERE);
         goto cleanup;
     }
@@ -226,13 +226,12 @@ static enum smelt_status list_modules(struct run *run, struct smelt_error *err)
         row += i != 0 && compare_uses(&uses[i - 1], &uses[i]) != 0;
         run->modules.rows[row].hash = uses[i].hash;
         run->modules.rows[row].wasm = wave->transactions[uses[i].transaction].wasm;
-        run->of_transaction[uses[i].transaction] = (uint32_t)row;
+        run->modules.of_transaction[uses[i].transaction] = (uint32_t)row;
     }
     run->modules.count = row + 1;
     for (size_t i = 0; i < run->modules.count; i++) {
         (void)pthread_mutex_init(&run->modules.rows[i].lock, NULL); /* fails for no reason */
     }
-    run->modules.of_transaction = run->of_transaction;
 cleanup:
     sm_free(uses);
     return status;
@@ -545,7 +544,7 @@ static void run_deinit(struct run *run)
     }
     sm_free(run->lanes);
     sm_free(run->modules.rows);
-    sm_free(run->of_transaction);
+    sm_free(run->modules.of_transaction);
     smelt_buf_deinit(&run->upgrades);
     sm_commit_deinit(&run->commit);
     sm_ledger_release(run->ledger);

@@ -59,6 +59,27 @@ enum smelt_status sm_state_account_write(struct sm_overlay *overlay,
     return sm_overlay_put(overlay, sm_state_key_slice(&key), sm_slice(record, size), err);
 }
 
+enum smelt_status sm_state_contract_create(struct sm_overlay *overlay,
+                                           const struct smelt_address *address,
+                                           const struct smelt_hash *code_hash,
+                                           const struct smelt_address *owner,
+                                           struct smelt_error *err)
+{
+    struct smelt_account account;
+    enum smelt_status status = sm_state_account_read(overlay, address, &account, err);
+    if (status != SMELT_STATUS_OK) {
+        return status;
+    }
+    if (account.is_contract) {
+        return sm_error_set(err, SMELT_STATUS_STORE_CORRUPT, WHERE,
+                            "the signer's next contract address is taken already");
+    }
+    account.is_contract = true;
+    account.code_hash = *code_hash;
+    account.owner = *owner;
+    return sm_state_account_write(overlay, address, &account, err);
+}
+
 enum smelt_status sm_state_transfer(struct sm_overlay *overlay, const struct smelt_address *from,
                                     const struct smelt_address *to, struct smelt_u128 amount,
                                     bool *is_done, struct smelt_error *err)

@@ -16,6 +16,14 @@ enum smelt_status sm_state_account_write(struct sm_overlay *overlay,
                                          const struct smelt_account *account,
                                          struct smelt_error *err);
 
+/* Makes the account a contract in the top layer; a balance that was sent ahead stays. STORE_CORRUPT
+ * when it is one already: addresses are derived from nonces, which are used once. */
+enum smelt_status sm_state_contract_create(struct sm_overlay *overlay,
+                                           const struct smelt_address *address,
+                                           const struct smelt_hash *code_hash,
+                                           const struct smelt_address *owner,
+                                           struct smelt_error *err);
+
 /* Moves `amount` between balances in the top layer. `*is_done` is false, and nothing changed, when
  * the balance of `from` does not suffice. A transfer to oneself needs the balance and changes
  * nothing; an amount of zero is always done and creates no record. BALANCE_OVERFLOW when the
