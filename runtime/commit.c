@@ -3,9 +3,9 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "runtime/engine.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define WHERE "commit"
@@ -113,24 +113,12 @@ bool sm_committer_is_busy(struct sm_committer *committer)
     return is_busy;
 }
 
-/* Signals are for the threads of the embedder. */
-static int start(struct sm_committer *committer)
-{
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&committer->thread, NULL, work, committer);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failure;
-}
-
 static enum smelt_status hand_over(struct smelt_engine *engine, struct sm_commit *commit,
                                    struct smelt_error *err)
 {
     struct sm_committer *committer = &engine->committer;
     if (!committer->has_thread) {
-        int failure = start(committer);
+        int failure = sm_thread_start(&committer->thread, SM_THREAD_NO_SIGNALS, work, committer);
         if (failure != 0) {
             return sm_error_set_errno(err, SMELT_STATUS_IO, failure, WHERE,
                                       "cannot start a thread for writing");

@@ -4,8 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
-
-#include <signal.h>
+#include "base/thread.h"
 
 struct sm_crew_member {
     struct sm_crew *crew;
@@ -70,26 +69,6 @@ void sm_crew_deinit(struct sm_crew *crew)
     *crew = (struct sm_crew){0};
 }
 
-/* Signals are for the threads of the embedder; only those that the kernel sends for a fault, and
- * the one that stops an execution, reach a member. */
-static int start(struct sm_crew_member *member)
-{
-    sigset_t all;
-    sigset_t before;
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-    (void)sigfillset(&all);
-    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-        (void)sigdelset(&all, faults[i]);
-    }
-    for (int i = SIGRTMIN; i <= SIGRTMAX; i++) {
-        (void)sigdelset(&all, i);
-    }
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&member->thread, NULL, live, member);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failure;
-}
-
 static enum smelt_status add_member(struct sm_crew *crew, struct smelt_error *err)
 {
     struct sm_crew_member **members = (struct sm_crew_member **)sm_realloc_array(
@@ -105,7 +84,7 @@ static enum smelt_status add_member(struct sm_crew *crew, struct smelt_error *er
     member->crew = crew;
     member->worker = crew->member_count + 1;
     member->seen = crew->round;
-    int failure = start(member);
+    int failure = sm_thread_start(&member->thread, SM_THREAD_EXECUTES, live, member);
     if (failure != 0) {
         sm_free(member);
         return sm_error_set_errno(err, SMELT_STATUS_IO, failure, "crew",

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "runtime/exec/activation.h"
 #include "runtime/exec/enter.h"
 
@@ -132,16 +133,11 @@ static void *watch_over(void *context)
 /* With the mutex held. */
 static enum smelt_status start(struct sm_watchdog *watchdog, struct smelt_error *err)
 {
-    sigset_t all;
-    sigset_t mask;
     enum smelt_status status = sm_signals_acquire(watchdog->signal, claim, err);
     if (status != SMELT_STATUS_OK) {
         return status;
     }
-    (void)sigfillset(&all); /* signals of the process are for its own threads */
-    (void)pthread_sigmask(SIG_SETMASK, &all, &mask);
-    int error = pthread_create(&watchdog->thread, NULL, watch_over, watchdog);
-    (void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    int error = sm_thread_start(&watchdog->thread, SM_THREAD_NO_SIGNALS, watch_over, watchdog);
     if (error != 0) {
         sm_signals_release(watchdog->signal);
         return sm_error_set_errno(err, SMELT_STATUS_NO_MEMORY, error, WHERE,
